@@ -1,0 +1,40 @@
+import { defineConfig } from "vitest/config";
+
+const everywhere = ["**/node_modules/**", "**/.next/**", "**/dist/**"];
+
+/** Three rungs of the ladder: `pure` runs in parallel; `real` (QEMU, PostgreSQL, processes) and `browser` take the machine one file at a time. */
+export default defineConfig({
+	test: {
+		reporters: ["default", "./scripts/closing-reporter.ts"],
+		projects: [
+			{
+				test: {
+					name: "pure",
+					include: ["**/*.test.ts"],
+					exclude: [...everywhere, "**/*.real.test.ts"],
+					testTimeout: 30_000,
+				},
+			},
+			{
+				test: {
+					name: "real",
+					include: ["**/*.real.test.ts"],
+					exclude: everywhere,
+					fileParallelism: false,
+					testTimeout: 180_000,
+					hookTimeout: 180_000,
+				},
+			},
+			{
+				test: {
+					name: "browser",
+					include: ["**/*.e2e.ts"],
+					exclude: everywhere,
+					fileParallelism: false,
+					testTimeout: 300_000,
+					hookTimeout: 300_000,
+				},
+			},
+		],
+	},
+});
