@@ -53,7 +53,7 @@ export async function ensureQemu(say: (line: string) => void = console.log): Pro
 	const root = installRoot();
 	const found = (await findSystemQemu()) ?? (await findBeside(root));
 	if (found) return { ...found, tookMs: Date.now() - startedMs };
-	mkdirSync(root, { recursive: true, mode: 0o755 });
+	makeReachable(root);
 	const qemu = await withFileLock(
 		join(root, ".lock"),
 		async () => (await findBeside(root)) ?? (await install(root, say)),
@@ -67,6 +67,12 @@ type FoundQemu = Omit<Qemu, "tookMs">;
 
 function installRoot(): string {
 	return isRoot() ? "/var/lib/sterna/qemu" : resolve(import.meta.dirname, "../../.sterna/qemu");
+}
+
+/** Guests run under users of their own, whatever umask this process was started with. */
+function makeReachable(root: string): void {
+	const firstCreated = mkdirSync(root, { recursive: true });
+	if (firstCreated !== undefined && isRoot()) for (const path of new Set([firstCreated, root])) chmodSync(path, 0o755);
 }
 
 async function findSystemQemu(): Promise<FoundQemu | undefined> {
@@ -131,6 +137,10 @@ async function unpackBeside(what: {
 	if (!version)
 		throw new QemuUnavailableError(`cannot read a release out of the package version ${what.packageVersion}`);
 	const dir = join(what.root, formatQemuVersion(version));
+	// We hold the lock: whatever is left over belongs to a run that was killed.
+	for (const name of readdirSync(what.root).filter((name) => name.startsWith(".unpacking-"))) {
+		rmSync(join(what.root, name), { recursive: true, force: true });
+	}
 	const partial = mkdtempSync(join(what.root, ".unpacking-"));
 	try {
 		const libraries = await what.apt.downloadMissingDependencies(qemuPackages, what.suite);
