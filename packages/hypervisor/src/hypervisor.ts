@@ -1,0 +1,181 @@
+import type { Accelerator, GuestSpec } from "@sterna/shared/guest";
+import type { AcceleratorProbe } from "@sterna/shared/host";
+import type { GuestId, VolumeId } from "@sterna/shared/ids";
+
+/**
+ * How to run guests on this server. Two drivers keep this contract: `qemu/` for real guests, `simulated/` for scale and
+ * fault tests; `contract.ts` is the suite that both pass. The driver knows processes and files, not ownership: who may
+ * run a guest is decided above it, by the agent's durable grants.
+ *
+ * Guests outlive the driver: a new instance over the same folders finds them again with `adopt`. Every promise ends
+ * within its deadline; when QEMU's monitor is silent the driver goes out of band (`yank`) before it gives up.
+ *
+ * Errors are `SternaError`s: `wrong_state`, `not_found`, `conflict`, `incompatible`, `unavailable`, `timeout`, `internal`.
+ */
+export interface Hypervisor {
+	/** What this machine can do. Really boots a payload under a deadline; the result is kept for the life of the driver. */
+	probe(): Promise<HypervisorFacts>;
+	/** Finds the guests that still run from an earlier life of the driver and connects to them again. */
+	adopt(): Promise<ProcessReport[]>;
+	/** The guest's process as it is now; `absent` when there is none. */
+	inspect(guestId: GuestId): Promise<ProcessReport>;
+	/** Everything that changes by itself; the listener must not throw. Returns the way to stop listening. */
+	onEvent(listener: (event: HypervisorEvent) => void): () => void;
+
+	/** Starts a guest from its volumes. Fulfilled when its CPUs run. A process that is already there is a `conflict`. */
+	start(request: StartRequest): Promise<ProcessReport>;
+	/** Presses the power button (ACPI). The guest ends when it likes; `onEvent` tells. */
+	shutDown(guestId: GuestId): Promise<void>;
+	/** Ends the process and waits until it is gone. No process: no change. */
+	powerOff(guestId: GuestId): Promise<void>;
+	pause(guestId: GuestId): Promise<void>;
+	resume(guestId: GuestId): Promise<void>;
+	stats(guestId: GuestId): Promise<GuestStats>;
+	/** Serial output is a file that only grows (until a size limit truncates it): read it from any offset. */
+	serialLogPath(guestId: GuestId): string;
+	serialWrite(guestId: GuestId, data: Uint8Array): Promise<void>;
+
+	/** Makes a volume, from an image when named. The same volume again: no change; another size: `conflict`. */
+	createVolume(request: CreateVolume): Promise<void>;
+	deleteVolume(location: VolumeLocation): Promise<void>;
+	inspectVolume(location: VolumeLocation): Promise<VolumeReport>;
+
+	/**
+	 * Target: starts the guest's process with its CPUs held, waiting for memory on `memorySocket` and for the content of
+	 * its copied volumes on `diskSocket` (NBD, one export per volume, named by volume id). Both are unix sockets.
+	 */
+	accept(request: AcceptRequest): Promise<AcceptedGuest>;
+	/** Target: true when memory is complete and the CPUs are held, false while it is arriving. Failed: throws. */
+	isLoaded(guestId: GuestId): Promise<boolean>;
+	/** Target: closes the disk exports and lets the CPUs go. Only the agent that owns the guest durably may call it. Running already: no change. */
+	release(guestId: GuestId): Promise<{ resumedAt: number }>;
+
+	/** Source: begins copying disks to the target's NBD exports; reports until all are in sync. */
+	copyDisks(request: CopyDisks, signal: AbortSignal): Promise<void>;
+	/** Source: copies memory while the guest runs, until it is paused with its last pages ready to go. */
+	copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }>;
+	/** Source: the guest is paused: drains the disk copies, sends the rest. Fulfilled when the source's part is complete. */
+	switchOver(guestId: GuestId, signal: AbortSignal): Promise<void>;
+	/**
+	 * Source, before the commit point only: stops whatever copying there is and leaves the guest running here as if
+	 * nothing had been. Fulfilled when that is seen. Nothing under way: makes sure that the guest runs.
+	 */
+	cancelMigration(guestId: GuestId): Promise<void>;
+
+	/** Lets go of sockets and timers; guests run on. */
+	close(): Promise<void>;
+}
+
+export interface HypervisorFacts {
+	qemuVersion: string;
+	/** Versioned machine types, newest first. */
+	machineTypes: string[];
+	probe: AcceleratorProbe;
+	simulated: boolean;
+}
+
+/** `loading`: an incoming guest, CPUs held, memory not complete. `loaded`: complete and held. `handedOver`: source after the last byte left. */
+export type ProcessState = "absent" | "running" | "paused" | "loading" | "loaded" | "handedOver";
+
+export interface ProcessReport {
+	guestId: GuestId;
+	state: ProcessState;
+	pid: number | null;
+	accelerator: Accelerator | null;
+	machine: string | null;
+	/** How the process ended, when `absent` and known: `killed by signal 9`, `the guest powered off`. */
+	ending: string | null;
+}
+
+export type HypervisorEvent =
+	| { type: "stateChanged"; report: ProcessReport }
+	/** The guest powered off by itself or by its power button. */
+	| { type: "poweredOff"; guestId: GuestId }
+	/** The process ended without being told to. */
+	| { type: "crashed"; guestId: GuestId; ending: string }
+	| { type: "rebooted"; guestId: GuestId }
+	/** A volume's file gave an error to the guest: the host's disk is failing or full. */
+	| { type: "diskError"; guestId: GuestId; volumeId: VolumeId; operation: "read" | "write"; text: string };
+
+/** Where a volume's file is. The agent resolves pools and images to absolute paths; nothing from a socket becomes one. */
+export interface VolumeLocation {
+	volumeId: VolumeId;
+	path: string;
+}
+
+export interface CreateVolume extends VolumeLocation {
+	sizeBytes: number;
+	/** Absolute path and format of an image to copy from; the format is never guessed. */
+	from?: { path: string; format: "qcow2" | "raw" };
+}
+
+export interface VolumeReport {
+	exists: boolean;
+	sizeBytes: number;
+	allocatedBytes: number;
+}
+
+export interface StartRequest {
+	spec: GuestSpec;
+	/** In the spec's order. */
+	volumes: VolumeLocation[];
+	/** Absolute paths of the boot images when the guest boots a kernel. */
+	kernelPath?: string;
+	initrdPath?: string;
+	/** How each NIC is connected, in the spec's order: a tap that this driver makes on `bridge`, or QEMU's own NAT. */
+	nics: ({ kind: "bridge"; bridge: string } | { kind: "user" })[];
+}
+
+export interface AcceptRequest extends StartRequest {
+	/** The machine type of the source's process; required here. */
+	machine: string;
+	/** Volumes whose content will be copied; the others are shared. */
+	copiedVolumes: VolumeId[];
+}
+
+export interface AcceptedGuest {
+	memorySocket: string;
+	/** Null when no volume is copied. */
+	diskSocket: string | null;
+}
+
+export interface CopyDisks {
+	guestId: GuestId;
+	/** Unix socket that leads to the target's NBD server, one per volume. */
+	disks: { volumeId: VolumeId; socket: string }[];
+	onProgress(progress: { totalBytes: number; transferredBytes: number }): void;
+}
+
+export interface CopyMemory {
+	guestId: GuestId;
+	/** Unix socket that leads to the target's memory socket. */
+	socket: string;
+	/** The switchover waits until the remaining memory fits into this pause. */
+	downtimeLimitMs: number;
+	onProgress(progress: MemoryProgress): Steering | undefined;
+}
+
+export interface MemoryProgress {
+	totalBytes: number;
+	transferredBytes: number;
+	remainingBytes: number;
+	passes: number;
+	dirtyBytesPerSecond: number;
+	bytesPerSecond: number;
+	/** QEMU's own estimate of the pause if it switched over now; null while unknown. */
+	expectedDowntimeMs: number | null;
+}
+
+/** What the convergence policy answers to progress. */
+export type Steering = { downtimeLimitMs: number } | { throttle: true } | { abandon: string };
+
+export interface GuestStats {
+	/** CPU time that the process has used since it started. */
+	cpuTimeMs: number;
+	memoryResidentBytes: number;
+	diskReadBytes: number;
+	diskWriteBytes: number;
+	/** From the guest's view: what it received and sent. */
+	networkReceiveBytes: number;
+	networkTransmitBytes: number;
+}

@@ -1,0 +1,171 @@
+import { z } from "zod";
+import { GuestMetrics, GuestReport, GuestSpec } from "../guest.ts";
+import { HostFacts, HostMetrics } from "../host.ts";
+import { Epoch, GuestId, HostId, MigrationId, TimestampMs, VolumeId } from "../ids.ts";
+import { MigrationOptions, MigrationPlan, MigrationReport, Refusal } from "../migration.ts";
+import { SignedPermit } from "./permit.ts";
+import { Snapshot, TrackedReport } from "./report.ts";
+
+/** Who may call a command: the console, a peer agent, or the command line on the same server. */
+export type Audience = "console" | "peer" | "local";
+
+interface Command {
+	audience: readonly Audience[];
+	input: z.ZodType;
+	output: z.ZodType;
+	/** A stream sends any number of `output` items until either side ends it. */
+	stream?: true;
+}
+
+const nothing = z.strictObject({});
+const oneGuest = z.strictObject({ guestId: GuestId, epoch: Epoch });
+
+/** Where a peer agent listens. */
+export const PeerAddress = z.strictObject({
+	hostId: HostId,
+	name: z.string().max(63),
+	address: z.string().max(255),
+	port: z.int().min(1).max(65535),
+});
+export type PeerAddress = z.infer<typeof PeerAddress>;
+
+/** What the source tells of a guest that wants to come; everything a refusal depends on. */
+export const IncomingGuest = z.strictObject({
+	spec: GuestSpec,
+	machine: z.string().max(64),
+	qemuVersion: z.string().max(32),
+	accelerator: z.enum(["kvm", "tcg", "simulated"]),
+	/** Pools of the guest's volumes as the source knows them, to tell shared from local. */
+	volumes: z.array(z.strictObject({ volumeId: VolumeId, poolId: z.uuid(), allocatedBytes: z.int().min(0) })).max(16),
+	/** sha256 of the kernel and initrd the guest needs, by image name. */
+	images: z.record(z.string().max(63), z.string().max(64)),
+});
+export type IncomingGuest = z.infer<typeof IncomingGuest>;
+
+/** How far the target is with a guest that it receives. `loaded`: memory complete, CPUs held. */
+export const IncomingState = z.enum(["absent", "preparing", "ready", "loaded", "running", "discarded"]);
+export type IncomingState = z.infer<typeof IncomingState>;
+
+/**
+ * Everything an agent can be asked. A closed set of typed operations: no shell, no raw QMP, no paths.
+ * Console and agent both parse with these schemas; a handler that is missing does not compile.
+ */
+export const commands = {
+	"host.describe": { audience: ["console", "peer", "local"], input: nothing, output: HostFacts },
+	/** The whole state at once, for the local command line. */
+	"host.snapshot": { audience: ["console", "local"], input: nothing, output: Snapshot },
+	/** Snapshot, then changes. With `after`, resumes behind that id when the agent still has it. */
+	"host.report": {
+		audience: ["console", "local"],
+		input: z.strictObject({ after: z.strictObject({ run: z.uuid(), id: z.int().min(0) }).optional() }),
+		output: TrackedReport,
+		stream: true,
+	},
+	"host.metrics": {
+		audience: ["console", "local"],
+		input: z.strictObject({ since: TimestampMs }),
+		output: z.strictObject({ samples: z.array(HostMetrics).max(5000) }),
+	},
+
+	/** Makes the guest's folder and volumes. Epoch 1 of a new guest. Same spec again: no change. */
+	"guest.create": {
+		audience: ["console"],
+		input: z.strictObject({ spec: GuestSpec, epoch: Epoch }),
+		output: GuestReport,
+	},
+	"guest.start": { audience: ["console"], input: oneGuest, output: GuestReport },
+	/** Presses the guest's power button (ACPI); answers at once, the guest ends when it likes. */
+	"guest.shutDown": { audience: ["console"], input: oneGuest, output: GuestReport },
+	"guest.powerOff": { audience: ["console"], input: oneGuest, output: GuestReport },
+	"guest.pause": { audience: ["console"], input: oneGuest, output: GuestReport },
+	"guest.resume": { audience: ["console"], input: oneGuest, output: GuestReport },
+	/** Deletes a stopped guest's folder and volumes. */
+	"guest.delete": { audience: ["console"], input: oneGuest, output: nothing },
+	"guest.metrics": {
+		audience: ["console", "local"],
+		input: z.strictObject({ guestId: GuestId, since: TimestampMs }),
+		output: z.strictObject({ samples: z.array(GuestMetrics).max(5000) }),
+	},
+	/** The guest's serial output from byte `fromOffset` of its log on this host; ends when the guest has left or stopped and all is sent. */
+	"guest.serialOutput": {
+		audience: ["console", "local"],
+		input: z.strictObject({ guestId: GuestId, fromOffset: z.int().min(0) }),
+		output: z.strictObject({ offset: z.int().min(0), data: z.base64().max(200_000) }),
+		stream: true,
+	},
+	"guest.serialInput": {
+		audience: ["console", "local"],
+		input: z.strictObject({ guestId: GuestId, data: z.base64().max(16_384) }),
+		output: nothing,
+	},
+
+	/** What moving the guest would take, or what refuses it. Asked of the source, which asks the target. */
+	"migration.plan": {
+		audience: ["console"],
+		input: z.strictObject({ guestId: GuestId, target: PeerAddress }),
+		output: MigrationPlan,
+	},
+	/** Begins a move and answers when the journal has it; the rest comes as `migration.changed`. The same permit again: no change. */
+	"migration.start": {
+		audience: ["console"],
+		input: z.strictObject({ permit: SignedPermit, target: PeerAddress, options: MigrationOptions }),
+		output: MigrationReport,
+	},
+	/** Unwinds a move that has not reached its commit point. */
+	"migration.cancel": {
+		audience: ["console"],
+		input: z.strictObject({ migrationId: MigrationId }),
+		output: MigrationReport,
+	},
+
+	/** Target side of `migration.plan`. */
+	"incoming.check": {
+		audience: ["peer"],
+		input: z.strictObject({ guest: IncomingGuest }),
+		output: z.strictObject({ refusals: z.array(Refusal).max(50) }),
+	},
+	/** Makes volumes, starts QEMU with its CPUs held, opens the ticketed streams. */
+	"incoming.prepare": {
+		audience: ["peer"],
+		input: z.strictObject({ permit: SignedPermit, guest: IncomingGuest, startedAt: TimestampMs.nullable() }),
+		output: z.strictObject({
+			/** Port of the streams, open for this transfer only. */
+			streamPort: z.int().min(1).max(65535),
+			/** One-time secrets, 32 bytes each: one for the memory stream, one per volume that must be copied. */
+			memoryTicket: z.base64url().max(64),
+			diskTickets: z.record(z.string(), z.base64url().max(64)),
+		}),
+	},
+	/** Says that the source is alive, so that the target keeps what it has; answers how far it is. */
+	"incoming.renew": {
+		audience: ["peer"],
+		input: z.strictObject({ migrationId: MigrationId, guestId: GuestId }),
+		output: z.strictObject({ state: IncomingState, epoch: Epoch.nullable() }),
+	},
+	/** The hand-over: the source has durably released the guest. Repeated until answered; the answer is durable too. */
+	"incoming.run": {
+		audience: ["peer"],
+		input: z.strictObject({ migrationId: MigrationId, guestId: GuestId, epoch: Epoch }),
+		output: z.strictObject({
+			state: z.literal("running"),
+			/** True when memory was lost and the guest was started from its disks. */
+			restarted: z.boolean(),
+			/** When the CPUs were let go, by the target's clock. */
+			resumedAt: TimestampMs,
+		}),
+	},
+	/** Before the commit point only: the target throws away what it received, durably. Unknown migration: no change. */
+	"incoming.discard": {
+		audience: ["peer"],
+		input: z.strictObject({ migrationId: MigrationId, guestId: GuestId, epoch: Epoch }),
+		output: z.strictObject({ state: IncomingState }),
+	},
+} as const satisfies Record<string, Command>;
+
+export type Commands = typeof commands;
+export type CommandName = keyof Commands;
+export type Input<Name extends CommandName> = z.input<Commands[Name]["input"]>;
+export type ParsedInput<Name extends CommandName> = z.output<Commands[Name]["input"]>;
+export type Output<Name extends CommandName> = z.output<Commands[Name]["output"]>;
+export type StreamName = { [Name in CommandName]: Commands[Name] extends { stream: true } ? Name : never }[CommandName];
+export type CallName = Exclude<CommandName, StreamName>;
