@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import { parseJson } from "@sterna/shared/json";
+import type { z } from "zod";
+
+/**
+ * Writes a file so that after a power cut it holds either the old content or the new, never a part: a temporary file
+ * beside it, fsync, rename, fsync of the folder. Fulfilled when the new content would survive.
+ */
+export async function writeDurably(path: string, text: string, mode = 0o600): Promise<void> {
+	const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+	try {
+		const file = await open(temporary, "wx", mode);
+		try {
+			await file.writeFile(text);
+			await file.sync();
+		} finally {
+			await file.close();
+		}
+		await rename(temporary, path);
+	} catch (error) {
+		await rm(temporary, { force: true });
+		throw error;
+	}
+	await syncFolder(dirname(path));
+}
+
+/** Removes a file so that it stays removed after a power cut. Not there: no change. */
+export async function removeDurably(path: string): Promise<void> {
+	await rm(path, { force: true });
+	await syncFolder(dirname(path));
+}
+
+/** Makes a folder (0700) whose entry in its parent survives a power cut. There already: no change. */
+export async function makeFolderDurably(path: string): Promise<void> {
+	const made = await mkdir(path, { recursive: true, mode: 0o700 });
+	if (made !== undefined) await syncFolder(dirname(path));
+}
+
+async function syncFolder(path: string): Promise<void> {
+	const folder = await open(path, "r");
+	try {
+		await folder.sync();
+	} finally {
+		await folder.close();
+	}
+}
+
+/**
+ * Reads a JSON file through its schema; null when there is no such file.
+ * @throws {SternaError} `invalid`, naming the file, when its content is damaged or of another form.
+ */
+export async function readJsonFile<Schema extends z.ZodType>(
+	path: string,
+	schema: Schema,
+): Promise<z.output<Schema> | null> {
+	let text: string;
+	try {
+		text = await readFile(path, "utf8");
+	} catch (error) {
+		if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+		throw error;
+	}
+	try {
+		return schema.parse(parseJson(text));
+	} catch (thrown) {
+		throw new SternaError("invalid", `${path} is damaged: ${asSternaError(thrown).message}`, {
+			cure: "look at the file and restore it from a copy; it is never overwritten by the agent",
+			cause: thrown,
+		});
+	}
+}
