@@ -56,7 +56,7 @@ export interface Peers {
 
 /** Where changes are told. State is read anew at telling, so telling too often does no harm. */
 export interface Announcer {
-	/** The guest's record, process or hold changed. */
+	/** The guest's record, process or run record changed. */
 	guestChanged(guestId: GuestId): void;
 	migrationChanged(migration: MigrationReport): void;
 }

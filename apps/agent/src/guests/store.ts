@@ -1,18 +1,23 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { type Decision, OwnershipRecord } from "@sterna/migration/handover";
+import type { RecordPort } from "@sterna/migration/ports";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId } from "@sterna/shared/ids";
 import { makeFolderDurably, readJsonFile, removeDurably, writeDurably } from "../durable-file.ts";
-import { GuestRecord, notStarted, RunRecord } from "./record.ts";
+import { notStarted, RunRecord } from "./run-record.ts";
 
 /** One guest folder. Without a spec it is a tombstone: only the highest epoch is remembered. */
 export interface StoredGuest {
 	readonly guestId: GuestId;
-	readonly record: GuestRecord;
+	readonly record: OwnershipRecord;
 	readonly spec: GuestSpec | null;
 	readonly run: RunRecord;
 }
+
+/** A guest of this host: what it is is known. */
+export type KnownGuest = StoredGuest & { readonly spec: GuestSpec };
 
 /** A guest folder that could not be read. Nothing in it is touched until a person has looked. */
 export interface DamagedGuest {
@@ -22,13 +27,13 @@ export interface DamagedGuest {
 
 /**
  * The guests of this server on disk: `guests/<guestId>/` with `record.json` (who may run it), `spec.json` (what it is)
- * and `run.json` (what it was asked to do). Read once at opening; every write is durable before it is seen by a reader.
+ * and `run.json` (what it was asked to do). Read once at opening; every write is on disk before a reader sees it.
  */
-export class GuestStore {
+export class GuestStore implements RecordPort {
 	readonly #folder: string;
 	readonly #guests = new Map<GuestId, StoredGuest>();
 	readonly #damaged = new Map<string, DamagedGuest>();
-	readonly #writes = new Map<GuestId, Promise<void>>();
+	readonly #turns = new Map<GuestId, Promise<void>>();
 
 	private constructor(folder: string) {
 		this.#folder = folder;
@@ -40,14 +45,14 @@ export class GuestStore {
 		await makeFolderDurably(store.#folder);
 		for (const entry of await readdir(store.#folder, { withFileTypes: true })) {
 			const guestId = GuestId.safeParse(entry.name);
-			if (entry.isDirectory() && guestId.success) await store.#read(guestId.data);
+			if (entry.isDirectory() && guestId.success) await store.#load(guestId.data);
 		}
 		return store;
 	}
 
-	/** All guests with a spec: those this server owns, receives, or has handed over and not yet forgotten. */
-	list(): StoredGuest[] {
-		return [...this.#guests.values()].filter((guest) => guest.spec !== null);
+	/** All guests with a spec: those this server owns, receives, or has handed over and not yet retired. */
+	list(): KnownGuest[] {
+		return [...this.#guests.values()].filter(isKnown);
 	}
 
 	damaged(): DamagedGuest[] {
@@ -59,54 +64,76 @@ export class GuestStore {
 		return this.#guests.get(guestId);
 	}
 
+	async read(guestId: GuestId): Promise<OwnershipRecord | null> {
+		return this.#guests.get(guestId)?.record ?? null;
+	}
+
 	/**
-	 * Records who may run the guest. Fulfilled when the record would survive a power cut.
-	 * @throws {SternaError} `conflict` when a higher epoch is stored; `wrong_state` when the folder is damaged.
+	 * Decides about the guest's ownership and stores what was accepted, under the guest's record lock (not re-entrant).
+	 * @throws {SternaError} `wrong_state` when the guest's folder is damaged; `internal` when a decision would forget an epoch.
 	 */
-	writeRecord(record: GuestRecord): Promise<void> {
-		return this.#write(record.guestId, async (folder, before) => {
-			if (before && record.epoch < before.record.epoch) throw staleEpoch(record.guestId, record.epoch, before);
-			await writeDurably(join(folder, "record.json"), JSON.stringify(GuestRecord.parse(record)));
-			return { spec: null, run: notStarted, ...before, guestId: record.guestId, record };
-		});
-	}
-
-	/** Stores what the guest is. The record must be there first. */
-	writeSpec(spec: GuestSpec): Promise<void> {
-		return this.#write(spec.id, async (folder, before) => {
-			const known = mustExist(spec.id, before);
-			await writeDurably(join(folder, "spec.json"), JSON.stringify(GuestSpec.parse(spec)));
-			return { ...known, spec };
-		});
-	}
-
-	/** Stores what the guest was asked to do. The record must be there first. */
-	writeRun(guestId: GuestId, run: RunRecord): Promise<void> {
-		return this.#write(guestId, async (folder, before) => {
-			const known = mustExist(guestId, before);
-			await writeDurably(join(folder, "run.json"), JSON.stringify(RunRecord.parse(run)));
-			return { ...known, run };
-		});
-	}
-
-	/** Forgets the guest but its epoch. `record` must be the record of someone who does not own it any more. */
-	bury(record: GuestRecord): Promise<void> {
-		return this.#write(record.guestId, async (folder, before) => {
-			if (before && record.epoch < before.record.epoch) throw staleEpoch(record.guestId, record.epoch, before);
-			if (record.role === "owner") {
-				throw new SternaError("internal", `guest ${record.guestId} cannot be forgotten by its owner`);
+	update(
+		guestId: GuestId,
+		decide: (record: OwnershipRecord | null) => Decision | Promise<Decision>,
+	): Promise<Decision> {
+		return this.#inTurn(guestId, async (folder) => {
+			const before = this.#guests.get(guestId);
+			const decision = await decide(before?.record ?? null);
+			if (decision.verdict !== "accept") return decision;
+			const record = OwnershipRecord.parse(decision.record);
+			if (record.guestId !== guestId || record.highestEpoch < (before?.record.highestEpoch ?? 0)) {
+				throw new SternaError("internal", `a decision about guest ${guestId} would forget its epoch`);
 			}
-			await writeDurably(join(folder, "record.json"), JSON.stringify(GuestRecord.parse(record)));
+			await makeFolderDurably(folder);
+			await writeDurably(join(folder, "record.json"), JSON.stringify(record));
+			this.#guests.set(guestId, { spec: null, run: notStarted, ...before, guestId, record });
+			return decision;
+		});
+	}
+
+	/** Stores what the guest is. Its record must be there first. */
+	writeSpec(spec: GuestSpec): Promise<void> {
+		return this.#inTurn(spec.id, async (folder) => {
+			const before = this.#mustKnow(spec.id);
+			await writeDurably(join(folder, "spec.json"), JSON.stringify(GuestSpec.parse(spec)));
+			this.#guests.set(spec.id, { ...before, spec });
+		});
+	}
+
+	/** Stores what the guest was asked to do. Its record must be there first. */
+	writeRun(guestId: GuestId, change: Partial<RunRecord>): Promise<void> {
+		return this.#inTurn(guestId, async (folder) => {
+			const before = this.#mustKnow(guestId);
+			const run = RunRecord.parse({ ...before.run, ...change });
+			await writeDurably(join(folder, "run.json"), JSON.stringify(run));
+			this.#guests.set(guestId, { ...before, run });
+		});
+	}
+
+	/**
+	 * Forgets a guest that is not here any more; the record stays as its tombstone.
+	 * @throws {SternaError} `wrong_state` while the record is not `none`.
+	 */
+	bury(guestId: GuestId): Promise<void> {
+		return this.#inTurn(guestId, async (folder) => {
+			const before = this.#guests.get(guestId);
+			if (!before) return;
+			if (before.record.role !== "none") {
+				throw new SternaError(
+					"wrong_state",
+					`guest ${guestId} cannot be forgotten while this host is ${before.record.role}`,
+				);
+			}
 			await removeDurably(join(folder, "spec.json"));
 			await removeDurably(join(folder, "run.json"));
-			return { guestId: record.guestId, record, spec: null, run: notStarted };
+			this.#guests.set(guestId, { ...before, spec: null, run: notStarted });
 		});
 	}
 
-	async #read(guestId: GuestId): Promise<void> {
+	async #load(guestId: GuestId): Promise<void> {
 		const folder = join(this.#folder, guestId);
 		try {
-			const record = await readJsonFile(join(folder, "record.json"), GuestRecord);
+			const record = await readJsonFile(join(folder, "record.json"), OwnershipRecord);
 			const spec = await readJsonFile(join(folder, "spec.json"), GuestSpec);
 			const run = await readJsonFile(join(folder, "run.json"), RunRecord);
 			if (!record) {
@@ -122,38 +149,34 @@ export class GuestStore {
 		}
 	}
 
-	#write(
-		guestId: GuestId,
-		act: (folder: string, before: StoredGuest | undefined) => Promise<StoredGuest>,
-	): Promise<void> {
-		const turn = (this.#writes.get(guestId) ?? Promise.resolve()).then(async () => {
+	#inTurn<Result>(guestId: GuestId, act: (folder: string) => Promise<Result>): Promise<Result> {
+		const turn = (this.#turns.get(guestId) ?? Promise.resolve()).then(() => {
 			const damaged = this.#damaged.get(guestId);
 			if (damaged) {
 				throw new SternaError("wrong_state", `guest ${guestId} cannot be changed: ${damaged.reason}`, {
 					cure: "restore the damaged file and restart the agent",
 				});
 			}
-			const folder = join(this.#folder, guestId);
-			await makeFolderDurably(folder);
-			this.#guests.set(guestId, await act(folder, this.#guests.get(guestId)));
+			return act(join(this.#folder, guestId));
 		});
-		const settled = turn.catch(() => {});
-		this.#writes.set(guestId, settled);
+		const settled = turn.then(
+			() => {},
+			() => {},
+		);
+		this.#turns.set(guestId, settled);
 		void settled.then(() => {
-			if (this.#writes.get(guestId) === settled) this.#writes.delete(guestId);
+			if (this.#turns.get(guestId) === settled) this.#turns.delete(guestId);
 		});
 		return turn;
 	}
+
+	#mustKnow(guestId: GuestId): StoredGuest {
+		const guest = this.#guests.get(guestId);
+		if (!guest) throw new SternaError("not_found", `this server has no guest ${guestId}`);
+		return guest;
+	}
 }
 
-function mustExist(guestId: GuestId, guest: StoredGuest | undefined): StoredGuest {
-	if (!guest) throw new SternaError("not_found", `this server has no guest ${guestId}`);
-	return guest;
-}
-
-function staleEpoch(guestId: GuestId, epoch: number, before: StoredGuest): SternaError {
-	return new SternaError(
-		"conflict",
-		`epoch ${epoch} of guest ${guestId} is over: this server has already seen epoch ${before.record.epoch}`,
-	);
+function isKnown(guest: StoredGuest): guest is KnownGuest {
+	return guest.spec !== null;
 }

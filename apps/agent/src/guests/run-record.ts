@@ -1,0 +1,20 @@
+import { TimestampMs } from "@sterna/shared/ids";
+import { z } from "zod";
+
+/**
+ * What the guest was last asked to do on this host (`run.json`). Says nothing about who may run it: that is the
+ * ownership record's (`migration/handover.ts`).
+ */
+export const RunRecord = z.strictObject({
+	/** `deleted`: its volumes are to go as soon as the ownership record lets go of it. */
+	desired: z.enum(["running", "stopped", "deleted"]),
+	/** When it was started, by the clock of the host that started it; travels with the guest. */
+	startedAt: TimestampMs.nullable(),
+	/** The boot of this server in which it was last seen running; in another boot its process is certainly gone. */
+	bootId: z.string().max(64).nullable(),
+	/** How its last process ended, when it was not asked to. */
+	ending: z.string().max(500).nullable(),
+});
+export type RunRecord = z.infer<typeof RunRecord>;
+
+export const notStarted: RunRecord = { desired: "stopped", startedAt: null, bootId: null, ending: null };
