@@ -51,8 +51,7 @@ export function Button({
 			{...rest}
 			className={clsx(
 				buttonClass(kind, small),
-				off &&
-					"cursor-not-allowed! border-line! bg-sunken! text-faint! hover:bg-sunken! hover:text-faint!",
+				off && "cursor-not-allowed! border-line! bg-sunken! text-faint! hover:bg-sunken! hover:text-faint!",
 				className,
 			)}
 			aria-disabled={off || undefined}
@@ -63,7 +62,7 @@ export function Button({
 				else onClick?.(event);
 			}}
 		>
-			{pending && <LoaderCircle aria-hidden className="size-4 animate-spin" />}
+			{pending && <LoaderCircle aria-hidden className="size-4 motion-safe:animate-spin" />}
 			{children}
 		</button>
 	);

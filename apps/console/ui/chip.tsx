@@ -3,7 +3,15 @@ import type { ReactNode } from "react";
 import { softTone, type Tone } from "./tone.ts";
 
 /** One or two words about a thing's state. */
-export function Chip({ tone = "neutral", className, children }: { tone?: Tone; className?: string; children: ReactNode }) {
+export function Chip({
+	tone = "neutral",
+	className,
+	children,
+}: {
+	tone?: Tone;
+	className?: string;
+	children: ReactNode;
+}) {
 	return (
 		<span
 			className={clsx(

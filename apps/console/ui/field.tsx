@@ -43,7 +43,17 @@ interface TextFieldProps extends Omit<InputHTMLAttributes<HTMLInputElement>, "on
 	fieldClassName?: string;
 }
 
-export function TextField({ label, hint, error, value, onValue, unit, fieldClassName, className, ...rest }: TextFieldProps) {
+export function TextField({
+	label,
+	hint,
+	error,
+	value,
+	onValue,
+	unit,
+	fieldClassName,
+	className,
+	...rest
+}: TextFieldProps) {
 	return (
 		<Field label={label} hint={hint} error={error} {...(fieldClassName ? { className: fieldClassName } : {})}>
 			<div className="flex items-center gap-2">

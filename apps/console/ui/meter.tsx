@@ -28,16 +28,18 @@ export function Meter({ label, share, text, tone = "neutral", mark, bare = false
 				</div>
 			)}
 			<div
-				role="meter"
-				aria-label={label}
-				aria-valuemin={0}
-				aria-valuemax={100}
-				aria-valuenow={Math.round((share ?? 0) * 100)}
-				aria-valuetext={mark ? `${text}; ${mark.meaning}` : text}
+				role="img"
+				aria-label={`${label}: ${mark ? `${text}; ${mark.meaning}` : text}`}
 				className="relative mt-1 h-[7px] rounded bg-track"
 				title={mark?.meaning}
 			>
-				<div className={clsx("absolute inset-y-0 left-0 rounded transition-[width] duration-500", fillTone[tone])} style={{ width }} />
+				<div
+					className={clsx(
+						"absolute inset-y-0 left-0 rounded motion-safe:transition-[width] duration-500",
+						fillTone[tone],
+					)}
+					style={{ width }}
+				/>
 				{mark && (
 					<div className="absolute -top-[3px] h-[13px] w-0.5 bg-ink opacity-55" style={{ left: percent(mark.share) }} />
 				)}
@@ -57,7 +59,10 @@ export function Progress({ label, share, tone = "accent" }: { label: string; sha
 			aria-valuenow={Math.round(Math.min(1, share) * 100)}
 			className="h-[7px] overflow-hidden rounded bg-track"
 		>
-			<div className={clsx("h-full rounded transition-[width] duration-500", fillTone[tone])} style={{ width: percent(share) }} />
+			<div
+				className={clsx("h-full rounded motion-safe:transition-[width] duration-500", fillTone[tone])}
+				style={{ width: percent(share) }}
+			/>
 		</div>
 	);
 }

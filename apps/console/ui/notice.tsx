@@ -3,7 +3,14 @@ import { CircleAlert, CircleCheck, Info, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import { edgeTone, softTone, type Tone, textTone } from "./tone.ts";
 
-const icons = { neutral: Info, accent: Info, ok: CircleCheck, watch: TriangleAlert, warn: TriangleAlert, bad: CircleAlert };
+const icons = {
+	neutral: Info,
+	accent: Info,
+	ok: CircleCheck,
+	watch: TriangleAlert,
+	warn: TriangleAlert,
+	bad: CircleAlert,
+};
 
 /** A message that stays in the page; `cure` says what to do. */
 export function Notice({

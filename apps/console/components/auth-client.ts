@@ -1,0 +1,4 @@
+import { createAuthClient } from "better-auth/react";
+
+/** Signing in and out; who is signed in comes from the API. */
+export const authClient = createAuthClient();

@@ -1,0 +1,106 @@
+import { formatBytes, formatDuration, formatPercent } from "@sterna/shared/units";
+import Link from "next/link";
+import type { EmptyIn, GuestChip as GuestChipView, HostRow } from "../server/views.ts";
+import { Meter } from "../ui/meter.tsx";
+
+/** Used CPU of a host as a bar. */
+export function CpuMeter({ cpuUsed, bare }: { cpuUsed: number | null; bare?: boolean }) {
+	return (
+		<Meter
+			label="CPU"
+			share={cpuUsed}
+			text={cpuUsed === null ? "–" : formatPercent(cpuUsed)}
+			tone={cpuUsed !== null && cpuUsed > 0.9 ? "warn" : "neutral"}
+			bare={bare ?? false}
+		/>
+	);
+}
+
+/** Used memory of a host as a bar; the mark is what its guests have been promised. */
+export function MemoryMeter({ host, bare }: { host: HostRow; bare?: boolean }) {
+	const { memoryUsedBytes: used, memoryTotalBytes: total } = host;
+	const known = used !== null && total !== null && total > 0;
+	return (
+		<Meter
+			label="Memory"
+			share={known ? used / total : null}
+			text={known ? amountOf(used, total) : "–"}
+			tone={known && used / total > 0.95 ? "warn" : "neutral"}
+			bare={bare ?? false}
+			mark={
+				known
+					? {
+							share: Math.min(1, (host.memoryGrantedBytes + host.memoryReserveBytes) / total),
+							meaning: `${formatBytes(host.memoryGrantedBytes)} promised to guests, ${formatBytes(host.memoryReserveBytes)} kept for the host`,
+						}
+					: undefined
+			}
+		/>
+	);
+}
+
+/** `41 of 64 GiB`; both units when they differ. */
+export function amountOf(part: number, whole: number): string {
+	const [partText, wholeText] = [formatBytes(part), formatBytes(whole)];
+	const [amount, unit] = partText.split(" ");
+	return wholeText.endsWith(` ${unit}`) ? `${amount} of ${wholeText}` : `${partText} of ${wholeText}`;
+}
+
+/** How soon the host could be empty, or what stands in the way. */
+export function EmptyInText({ emptyIn }: { emptyIn: EmptyIn }) {
+	switch (emptyIn.kind) {
+		case "empty":
+			return <>empty</>;
+		case "estimate":
+			return <>empty in {formatDuration(emptyIn.durationMs)}</>;
+		case "evacuating":
+			return (
+				<Link href={`/evacuations/${emptyIn.evacuationId}`} className="text-accent hover:underline">
+					evacuating{emptyIn.remainingMs === null ? "" : `, ${formatDuration(emptyIn.remainingMs)} left`}
+				</Link>
+			);
+		case "blocked":
+			return (
+				<>
+					cannot be emptied: {emptyIn.reason}
+					{emptyIn.guest && (
+						<>
+							{" ("}
+							<Link href={`/guests/${emptyIn.guest.id}`} className="text-accent hover:underline">
+								{emptyIn.guest.name}
+							</Link>
+							)
+						</>
+					)}
+				</>
+			);
+		case "unknown":
+			return <>{emptyIn.reason}</>;
+	}
+}
+
+/** A guest in a few characters, with the direction when it moves. */
+export function GuestChip({ guest }: { guest: GuestChipView }) {
+	const looks =
+		guest.moving === "in"
+			? "border-accent font-semibold text-accent"
+			: guest.moving === "out"
+				? "border-dashed border-line-strong text-faint"
+				: "border-line text-soft";
+	const words =
+		guest.moving === "out"
+			? `${guest.name} → ${guest.peerHostName ?? "another host"}`
+			: guest.moving === "in"
+				? `${guest.name} ←`
+				: guest.name;
+	return (
+		<Link
+			href={`/guests/${guest.id}`}
+			aria-label={`${guest.name}, ${guest.moving === "in" ? "coming" : guest.moving === "out" ? `leaving to ${guest.peerHostName ?? "another host"}` : guest.state}`}
+			className={`inline-flex min-h-6 max-w-full items-center rounded-md border px-[7px] text-[0.75rem] hover:bg-sunken ${looks}`}
+		>
+			<span className="truncate">{words}</span>
+			{guest.state !== "running" && !guest.moving && <span className="ml-1 text-faint">{guest.state}</span>}
+		</Link>
+	);
+}
