@@ -1,0 +1,27 @@
+import { SensorKind, Severity } from "@sterna/shared/health";
+import { HostId } from "@sterna/shared/ids";
+import { z } from "zod";
+import { notBuilt } from "../not-built.ts";
+import { router, viewerProcedure } from "../trpc.ts";
+import { FindingView, pageOf, paging } from "../views.ts";
+
+export const health = router({
+	/** What is failing and how we know; the worst first by default. */
+	list: viewerProcedure
+		.input(
+			z.strictObject({
+				...paging,
+				direction: z.enum(["ascending", "descending"]).default("descending"),
+				sort: z.enum(["severity", "lastSeenAt", "host"]).default("severity"),
+				state: z
+					.array(z.enum(["open", "cleared", "released"]))
+					.max(3)
+					.default(["open"]),
+				severity: z.array(Severity).max(3).optional(),
+				sensor: z.array(SensorKind).max(6).optional(),
+				hostId: HostId.optional(),
+			}),
+		)
+		.output(pageOf(FindingView))
+		.query(notBuilt),
+});

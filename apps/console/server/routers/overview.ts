@@ -1,0 +1,8 @@
+import { notBuilt } from "../not-built.ts";
+import { router, viewerProcedure } from "../trpc.ts";
+import { Overview } from "../views.ts";
+
+export const overview = router({
+	/** Is anything wrong, what is being done, what needs me. */
+	get: viewerProcedure.output(Overview).query(notBuilt),
+});
