@@ -61,9 +61,9 @@ export interface RecordPort {
 	update(guestId: GuestId, decide: (record: OwnershipRecord | null) => Decision | Promise<Decision>): Promise<Decision>;
 }
 
-/** The journal of one move: a file that only grows. `append` is fulfilled when the entry is on disk. */
+/** The journal of one move: a file that only grows. `append` is fulfilled when the entries are on disk. */
 export interface JournalPort {
-	append(entry: JournalEntry): Promise<void>;
+	append(entries: readonly JournalEntry[]): Promise<void>;
 	read(migrationId: MigrationId): Promise<JournalEntry[]>;
 }
 

@@ -1,0 +1,155 @@
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { MigrationReport } from "@sterna/shared/migration";
+import { transition } from "./handover.ts";
+import { owesDiscard } from "./journal.ts";
+import type { Move } from "./move.ts";
+import { deadlines, type Phase, phases } from "./phases.ts";
+import { abortError, pause } from "./waiting.ts";
+
+/**
+ * Moves one guest. Fulfilled with the last report: `completed`, or `failed` and `cancelled` with the guest running on the
+ * source as if nothing had been. Rejected only when this agent ends first (`move.stop`): `resumeMigration` goes on then.
+ * @throws {SternaError} when the record refuses the move to begin; nothing has changed then.
+ */
+export async function runMigration(move: Move): Promise<MigrationReport> {
+	await begin(move);
+	const stopRenewing = keepTargetWaiting(move);
+	try {
+		for (const phase of phases) {
+			if (move.cancel.aborted && phase.name !== "retireSource") throw abortError(move.cancel);
+			await perform(move, phase);
+		}
+	} catch (thrown) {
+		if (await abandon(move)) return await unwind(move, asSternaError(thrown));
+		await goForward(move);
+	} finally {
+		stopRenewing();
+	}
+	return end(move, "completed");
+}
+
+/** After the commit point: whatever is left is tried until it is done. Also the way on after a restart of the agent. */
+export async function goForward(move: Move): Promise<void> {
+	const afterCommit = phases.slice(phases.findIndex((phase) => phase.commits));
+	for (const phase of afterCommit) {
+		if (!isDone(move, phase))
+			await untilDone(move, `${phase.name} failed and is tried again`, () => perform(move, phase));
+	}
+}
+
+/**
+ * Writes that the move will never be handed over. False when it has been already: then there is only forward.
+ * When the record cannot be written nobody knows what it says, so the guest stays paused and the writing is tried again.
+ */
+export async function abandon(move: Move): Promise<boolean> {
+	const { migrationId } = move.facts;
+	return untilDone(move, "the ownership record could not be written", async () => {
+		const decision = await move.decide({ type: "abandon", migrationId });
+		return decision.verdict !== "refuse";
+	});
+}
+
+/** Undoes the phases that began, in reverse. The guest's own host comes first; a target that cannot be reached is told later. */
+export async function unwind(move: Move, error: SternaError): Promise<MigrationReport> {
+	await untilDone(move, "the journal could not be written", () =>
+		move.note({ type: "undoing", cancelled: error.code === "cancelled", error: error.toWire() }),
+	);
+	const begun = phases.filter((phase) => move.journal.some((e) => e.type === "phaseBegan" && e.phase === phase.name));
+	for (const phase of begun.toReversed()) {
+		const { name, undo } = phase;
+		if (!undo) continue;
+		if (name === "prepareTarget") await discardOnce(move);
+		else {
+			await untilDone(move, `${name} could not be undone and is tried again`, () => undo(move));
+			await move.note({ type: "undone", phase: name });
+		}
+	}
+	await untilDone(move, "the ownership record could not be written", () =>
+		move.decide({ type: "moveEnded", migrationId: move.facts.migrationId }),
+	);
+	return end(move, error.code === "cancelled" ? "cancelled" : "failed");
+}
+
+/**
+ * Tells the target of a move that did not happen to throw away what it has, until it confirms. Call it in the background
+ * when `owesDiscard(move.journal)` after `runMigration` or `resumeMigration`; harmless while it is owed, because the
+ * target's CPUs are held.
+ */
+export async function settleDiscard(move: Move): Promise<void> {
+	while (owesDiscard(move.journal) && !(await discardOnce(move))) {
+		if (move.stop.aborted) throw abortError(move.stop);
+		await pause(move.ports.clock, deadlines.renewMs, move.stop);
+	}
+}
+
+/** Writes the last entry. */
+export async function end(move: Move, state: "completed" | "failed" | "cancelled"): Promise<MigrationReport> {
+	await untilDone(move, "the journal could not be written", () => move.note({ type: "ended", state }));
+	return move.report();
+}
+
+/** The journal first: a record that says "moving" without a journal could not be explained. */
+async function begin(move: Move): Promise<void> {
+	const { guestId, migrationId, epoch, target } = move.facts;
+	const event = { type: "beginMove", migrationId, epoch, target } as const;
+	const preview = transition(await move.ports.records.read(guestId), event);
+	if (preview.verdict === "refuse") throw new SternaError(preview.code, preview.message);
+	await move.note({ type: "opened", move: move.facts });
+	const decision = await move.decide(event);
+	if (decision.verdict !== "refuse") return;
+	const error = new SternaError(decision.code, decision.message);
+	await move.note({ type: "undoing", cancelled: false, error: error.toWire() });
+	await end(move, "failed");
+	throw error;
+}
+
+async function perform(move: Move, phase: Phase): Promise<void> {
+	await move.note({ type: "phaseBegan", phase: phase.name });
+	await phase.do(move);
+	await move.note({ type: "phaseDone", phase: phase.name });
+}
+
+function isDone(move: Move, phase: Phase): boolean {
+	return move.journal.some((entry) => entry.type === "phaseDone" && entry.phase === phase.name);
+}
+
+/** True when the target confirmed. A target that refuses has nothing of this move to discard. */
+async function discardOnce(move: Move): Promise<boolean> {
+	try {
+		await phases[0]?.undo?.(move);
+	} catch (thrown) {
+		const { code, message } = asSternaError(thrown);
+		if (code === "unavailable" || code === "timeout" || code === "internal") {
+			move.remark(`the target has not confirmed the discard yet: ${message}`);
+			return false;
+		}
+	}
+	await move.note({ type: "undone", phase: "prepareTarget" });
+	return true;
+}
+
+/** Repeats until it works, or until this agent ends. The first failure is noted. */
+async function untilDone<T>(move: Move, trouble: string, work: () => Promise<T>): Promise<T> {
+	for (let failures = 0; ; failures++) {
+		try {
+			return await work();
+		} catch (thrown) {
+			if (move.stop.aborted) throw abortError(move.stop);
+			if (failures === 0) move.remark(`${trouble}: ${asSternaError(thrown).message}`);
+			await pause(move.ports.clock, deadlines.retryMs, move.stop);
+		}
+	}
+}
+
+/** Says every `renewMs` that the source is alive. A lost call is made good by the next: the lease is four times as long. */
+function keepTargetWaiting({ ports: { clock, target } }: Move): () => void {
+	let stop = () => {};
+	const arm = () => {
+		stop = clock.after(deadlines.renewMs, () => {
+			target.renew().catch(() => {});
+			arm();
+		});
+	};
+	arm();
+	return () => stop();
+}
