@@ -1,0 +1,48 @@
+import { SternaError } from "@sterna/shared/errors";
+import { startDemo } from "../demo/demo.ts";
+import { demoFolder, prepare } from "../demo/prepare.ts";
+import { idle } from "./idle.ts";
+import { soak } from "./soak.ts";
+
+/** `./sterna bench <what>`: measures on a rig of its own and prints figures. Returns the exit code. */
+export async function runBench(what: string, { moves, json }: { moves: number; json: boolean }): Promise<number> {
+	if (what !== "soak" && what !== "idle") {
+		throw new SternaError("invalid", `there is no bench "${what}"`, { cure: "soak or idle" });
+	}
+	if (!Number.isSafeInteger(moves) || moves < 2) {
+		throw new SternaError("invalid", "--moves is a whole number of at least 2");
+	}
+	const say = (line: string) => console.error(`bench: ${line}`);
+	const prepared = await prepare(say);
+	const demo = await startDemo({
+		id: "sb",
+		subnet: 78,
+		serverCount: what === "soak" ? 2 : 1,
+		consolePort: 3078,
+		folder: demoFolder("bench"),
+		...prepared,
+		say,
+	});
+	const interrupt = () => void demo.close().then(() => process.exit(130));
+	process.once("SIGINT", interrupt);
+	try {
+		if (what === "idle") {
+			const result = await idle(demo);
+			console.log(json ? JSON.stringify(result) : lines(result));
+			return 0;
+		}
+		const result = await soak(demo, moves, say);
+		console.log(json ? JSON.stringify(result) : lines(result));
+		const clean = result.missedHeartbeats + result.duplicateHeartbeats + result.diskErrors + result.memoryErrors;
+		return result.ok === moves && clean === 0 && result.restarts === 0 ? 0 : 1;
+	} finally {
+		process.off("SIGINT", interrupt);
+		await demo.close();
+	}
+}
+
+function lines(result: object): string {
+	return Object.entries(result)
+		.map(([key, value]) => `${key.padEnd(22)} ${typeof value === "object" ? JSON.stringify(value) : value}`)
+		.join("\n");
+}
