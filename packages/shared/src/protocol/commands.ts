@@ -66,6 +66,12 @@ export const commands = {
 		input: z.strictObject({ since: TimestampMs }),
 		output: z.strictObject({ samples: z.array(HostMetrics).max(5000) }),
 	},
+	/** The whole list of hosts whose certificates no longer count. Kept durably; their connections are dropped at once. */
+	"host.setRevocations": {
+		audience: ["console"],
+		input: z.strictObject({ hostIds: z.array(HostId).max(10_000) }),
+		output: nothing,
+	},
 
 	/** Makes the guest's folder and volumes. Epoch 1 of a new guest. Same spec again: no change. */
 	"guest.create": {

@@ -16,6 +16,9 @@ export const Permit = z.strictObject({
 });
 export type Permit = z.infer<typeof Permit>;
 
-/** `payload` is the permit's JSON text, `signature` is ECDSA P-256 with SHA-256 over exactly these bytes, both as base64url. */
+/**
+ * `payload` is the permit's JSON text, `signature` is ECDSA P-256 with SHA-256 (DER) over exactly these bytes by
+ * the key of the console's certificate authority, both as base64url.
+ */
 export const SignedPermit = z.strictObject({ payload: z.base64url().max(4096), signature: z.base64url().max(512) });
 export type SignedPermit = z.infer<typeof SignedPermit>;

@@ -17,6 +17,8 @@ import { negotiateVersion, spokenVersions } from "./version.ts";
 export interface Wire {
 	send(text: string): void;
 	close(reason: string): void;
+	/** Fulfilled when more can be sent without piling up here, or when the wire is lost. Streams wait for it between items. */
+	drained?(): Promise<void>;
 }
 
 /** Who is on the other side, as the transport proved it. */
@@ -254,6 +256,7 @@ export class Endpoint {
 				for await (const output of outcome as AsyncIterable<unknown>) {
 					if (abort.signal.aborted) return;
 					this.#send({ type: "item", id, output });
+					await this.#options.wire.drained?.();
 				}
 				this.#send({ type: "end", id });
 			} else {
