@@ -46,6 +46,23 @@ export type IncomingGuest = z.infer<typeof IncomingGuest>;
 export const IncomingState = z.enum(["absent", "preparing", "ready", "loaded", "running", "discarded"]);
 export type IncomingState = z.infer<typeof IncomingState>;
 
+export const AgentStatus = z.strictObject({
+	pid: z.int().min(1),
+	agentVersion: z.string().max(64),
+	startedAt: TimestampMs,
+	console: z.strictObject({
+		address: z.string().max(255),
+		port: z.int().min(1).max(65535),
+		connected: z.boolean(),
+		/** Since when it is connected or not. */
+		since: TimestampMs,
+		/** Why the last connection ended or failed. */
+		problem: z.string().max(1000).nullable(),
+	}),
+	damagedGuests: z.array(z.strictObject({ guestId: z.string().max(64), reason: z.string().max(1000) })).max(2000),
+});
+export type AgentStatus = z.infer<typeof AgentStatus>;
+
 /**
  * Everything an agent can be asked. A closed set of typed operations: no shell, no raw QMP, no paths.
  * Console and agent both parse with these schemas; a handler that is missing does not compile.
@@ -72,6 +89,8 @@ export const commands = {
 		input: z.strictObject({ hostIds: z.array(HostId).max(10_000) }),
 		output: nothing,
 	},
+	/** How the agent itself is: its line to the console, and guest folders that it could not read. */
+	"agent.status": { audience: ["local"], input: nothing, output: AgentStatus },
 
 	/** Makes the guest's folder and volumes. Epoch 1 of a new guest. Same spec again: no change. */
 	"guest.create": {
