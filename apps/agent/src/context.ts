@@ -6,7 +6,7 @@ import type { MigrationPlan, MigrationReport } from "@sterna/shared/migration";
 import type { CallName, Input, Output, ParsedInput, PeerAddress } from "@sterna/shared/protocol/commands";
 import type { Permit, SignedPermit } from "@sterna/shared/protocol/permit";
 import type { Caller } from "@sterna/shared/protocol/rpc";
-import type { StoragePool } from "@sterna/shared/volume";
+import type { StoragePool, Volume } from "@sterna/shared/volume";
 import type { Logger } from "pino";
 import type { AgentConfig } from "./config.ts";
 import type { GuestQueue } from "./guests/queue.ts";
@@ -36,8 +36,8 @@ export interface Places {
 	volumes(spec: GuestSpec): VolumeLocation[];
 	/** Everything that the hypervisor needs to start the guest. @throws {SternaError} `not_found` naming what is missing. */
 	startRequest(spec: GuestSpec): Promise<StartRequest>;
-	/** Makes the guest's volumes, with their images' content where `fill` says so. On failure those it made are gone. */
-	createVolumes(spec: GuestSpec, fill: "images" | "empty"): Promise<void>;
+	/** Makes volumes, with their images' content or empty to be filled by a migration. On failure those it made are gone. */
+	createVolumes(volumes: readonly Volume[], fill: "images" | "empty"): Promise<void>;
 }
 
 /** Calls to other agents over mutual TLS; connections are kept and shared. */

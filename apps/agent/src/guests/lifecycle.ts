@@ -1,0 +1,290 @@
+import type { Hypervisor, HypervisorEvent, ProcessReport } from "@sterna/hypervisor/hypervisor";
+import { transition } from "@sterna/migration/handover";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { GuestReport, GuestSpec } from "@sterna/shared/guest";
+import type { Epoch, GuestId } from "@sterna/shared/ids";
+import { printable } from "@sterna/shared/names";
+import type { Logger } from "pino";
+import type { AgentContext } from "../context.ts";
+import { claimConflict, sameSpec } from "./claims.ts";
+import { decide, type LifecycleCommand } from "./decide.ts";
+import type { KnownGuest } from "./store.ts";
+import { stateOf, type Transient, viewGuest } from "./view.ts";
+
+type Needs = Pick<AgentContext, "hypervisor" | "store" | "queue" | "places" | "clock" | "log" | "bootId" | "announce">;
+
+/** A guest as it is now, without its place in the agent's sequence. */
+export type GuestView = Omit<GuestReport, "generation">;
+
+/** The life of this server's guests: every command decides on the grant first, then on the state, then acts, then tells. */
+export class Guests {
+	readonly #needs: Needs;
+	readonly #hypervisor: Hypervisor;
+	readonly #log: Logger;
+	readonly #processes = new Map<GuestId, ProcessReport>();
+	readonly #transients = new Map<GuestId, Transient>();
+	readonly #creating = new Map<GuestId, GuestSpec>();
+	readonly #stopListening: () => void;
+
+	constructor(needs: Needs) {
+		this.#needs = needs;
+		this.#hypervisor = needs.hypervisor;
+		this.#log = needs.log.child({ part: "guests" });
+		this.#stopListening = this.#hypervisor.onEvent((event) => this.#onEvent(event));
+	}
+
+	/**
+	 * Takes up what an earlier life of the agent left: running guests go on, half-done deletions are finished. A process
+	 * whose guest is unknown or damaged is left alone: what is not understood is not ended.
+	 */
+	async adopt(): Promise<void> {
+		const { store } = this.#needs;
+		for (const process of await this.#hypervisor.adopt()) {
+			this.#processes.set(process.guestId, process);
+			const record = store.get(process.guestId)?.record;
+			if (!record) this.#log.error({ guestId: process.guestId }, "a guest runs here that has no readable record");
+			else if (record.role === "none") await this.#hypervisor.powerOff(process.guestId);
+			else this.#log.info({ guestId: process.guestId, state: process.state }, "guest adopted");
+		}
+		for (const { guestId, reason } of store.damaged()) this.#log.error({ guestId, reason }, "guest folder damaged");
+		for (const guest of store.list()) if (guest.record.role === "none") await this.#bury(guest);
+	}
+
+	/** The guest as it is now; null when it is not here. */
+	view(guestId: GuestId): GuestView | null {
+		const guest = this.#needs.store.get(guestId);
+		return guest?.spec ? viewGuest(this.#sight({ ...guest, spec: guest.spec })) : null;
+	}
+
+	views(): GuestView[] {
+		return this.#needs.store.list().flatMap((guest) => viewGuest(this.#sight(guest)) ?? []);
+	}
+
+	/** True while serial output may still come. */
+	isAlive(guestId: GuestId): boolean {
+		const process = this.#processes.get(guestId)?.state ?? "absent";
+		return this.#transients.get(guestId) === "starting" || (process !== "absent" && process !== "handedOver");
+	}
+
+	/**
+	 * Makes the guest's volumes, then takes the grant, then stores the spec: whatever fails in between, the same call
+	 * again completes it, and a refused grant has made nothing.
+	 */
+	create(spec: GuestSpec, epoch: Epoch): Promise<GuestView> {
+		return this.#needs.queue.run(spec.id, async () => {
+			const { store, places } = this.#needs;
+			const before = store.get(spec.id);
+			if (before?.spec && before.record.role !== "none" && !sameSpec(before.spec, spec)) {
+				throw new SternaError("conflict", `guest ${spec.name} is here already with another specification`);
+			}
+			const grant = { type: "grant", guestId: spec.id, epoch } as const;
+			refuseIfRefused(spec.name, transition(before?.record ?? null, grant));
+			const conflict = claimConflict(spec, [...store.list().map((guest) => guest.spec), ...this.#creating.values()]);
+			if (conflict) throw new SternaError("conflict", conflict);
+			this.#creating.set(spec.id, spec);
+			try {
+				await places.createVolumes(spec.volumes, "images");
+				refuseIfRefused(spec.name, await store.update(spec.id, (record) => transition(record, grant)));
+				if (!before?.spec) await store.writeSpec(spec);
+			} finally {
+				this.#creating.delete(spec.id);
+			}
+			return this.#told(spec.id);
+		});
+	}
+
+	start(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
+		return this.#command("start", guestId, epoch, async ({ spec }) => {
+			const { store, places, clock, bootId } = this.#needs;
+			const request = await places.startRequest(spec);
+			await store.writeRun(guestId, { desired: "running", startedAt: clock.now(), bootId, ending: null });
+			this.#transient(guestId, "starting");
+			try {
+				const process = await this.#hypervisor.start(request);
+				this.#processes.set(guestId, process);
+				if (process.machine && !spec.machine) await store.writeSpec({ ...spec, machine: process.machine });
+			} catch (error) {
+				await this.#inspect(guestId);
+				if (!this.#hasProcess(guestId)) await store.writeRun(guestId, { desired: "stopped" });
+				throw error;
+			} finally {
+				this.#transient(guestId, null);
+			}
+		});
+	}
+
+	shutDown(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
+		return this.#command("shutDown", guestId, epoch, async () => {
+			await this.#needs.store.writeRun(guestId, { desired: "stopped" });
+			await this.#hypervisor.shutDown(guestId);
+			if (this.#hasProcess(guestId)) this.#transient(guestId, "stopping");
+		});
+	}
+
+	powerOff(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
+		return this.#command("powerOff", guestId, epoch, async () => {
+			await this.#needs.store.writeRun(guestId, { desired: "stopped" });
+			await this.#hypervisor.powerOff(guestId);
+			await this.#inspect(guestId);
+			this.#transient(guestId, null);
+		});
+	}
+
+	pause(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
+		return this.#command("pause", guestId, epoch, async () => {
+			await this.#hypervisor.pause(guestId);
+			await this.#inspect(guestId);
+		});
+	}
+
+	resume(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
+		return this.#command("resume", guestId, epoch, async () => {
+			await this.#hypervisor.resume(guestId);
+			await this.#inspect(guestId);
+		});
+	}
+
+	/** The volumes go only after the ownership record has let go of the guest; an interrupted deletion is finished later. */
+	async delete(guestId: GuestId, epoch: Epoch): Promise<void> {
+		await this.#needs.queue.run(guestId, async () => {
+			const { store } = this.#needs;
+			const guest = this.#decideOn("delete", guestId, epoch).guest;
+			await store.writeRun(guestId, { desired: "deleted" });
+			refuseIfRefused(
+				guest.spec.name,
+				await store.update(guestId, (record) => transition(record, { type: "forget", epoch })),
+			);
+			await this.#bury({ ...guest, run: { ...guest.run, desired: "deleted" } });
+		});
+	}
+
+	/** Looks at the guest's process anew, after somebody else (a migration) has started or ended it, and tells. */
+	async refresh(guestId: GuestId): Promise<void> {
+		await this.#inspect(guestId);
+		this.#needs.announce.guestChanged(guestId);
+	}
+
+	close(): void {
+		this.#stopListening();
+	}
+
+	#hasProcess(guestId: GuestId): boolean {
+		return (this.#processes.get(guestId)?.state ?? "absent") !== "absent";
+	}
+
+	#command(
+		command: LifecycleCommand,
+		guestId: GuestId,
+		epoch: Epoch,
+		act: (guest: KnownGuest) => Promise<void>,
+	): Promise<GuestView> {
+		return this.#needs.queue.run(guestId, async () => {
+			const { guest, accepted } = this.#decideOn(command, guestId, epoch);
+			if (accepted) {
+				this.#log.info({ guestId, epoch, command }, "guest command");
+				try {
+					await act(guest);
+				} finally {
+					this.#needs.announce.guestChanged(guestId);
+				}
+			}
+			return this.#told(guestId);
+		});
+	}
+
+	#decideOn(command: LifecycleCommand, guestId: GuestId, epoch: Epoch): { guest: KnownGuest; accepted: boolean } {
+		const stored = this.#needs.store.get(guestId);
+		const guest = stored?.spec ? { ...stored, spec: stored.spec } : null;
+		const verdict = decide(command, {
+			name: guest?.spec.name ?? guestId,
+			record: guest?.record ?? null,
+			epoch,
+			state: guest ? stateOf(this.#sight(guest)).state : "stopped",
+		});
+		if (verdict.verdict === "refuse") throw new SternaError(verdict.code, verdict.message);
+		if (!guest) throw new SternaError("not_found", `guest ${guestId} is not on this host`);
+		return { guest, accepted: verdict.verdict === "accept" };
+	}
+
+	#onEvent(event: HypervisorEvent): void {
+		switch (event.type) {
+			case "stateChanged":
+				this.#processes.set(event.report.guestId, event.report);
+				this.#needs.announce.guestChanged(event.report.guestId);
+				return;
+			case "poweredOff":
+				return this.#ended(event.guestId, null);
+			case "crashed":
+				this.#log.error({ guestId: event.guestId, ending: event.ending }, "guest crashed");
+				return this.#ended(event.guestId, printable(event.ending));
+			case "rebooted":
+				this.#log.info({ guestId: event.guestId }, "guest rebooted");
+				return;
+			case "diskError": {
+				const { guestId, volumeId, operation } = event;
+				this.#log.error(
+					{ guestId, volumeId, operation, text: printable(event.text) },
+					"a volume gave the guest an error",
+				);
+				return;
+			}
+		}
+	}
+
+	/** The process is gone: by the guest's own wish, or with an ending that nobody asked for. */
+	#ended(guestId: GuestId, ending: string | null): void {
+		this.#processes.delete(guestId);
+		this.#transients.delete(guestId);
+		const guest = this.#needs.store.get(guestId);
+		const asked = guest?.record.role !== "owner" || guest.run.desired !== "running";
+		const stored = asked
+			? Promise.resolve()
+			: this.#needs.store.writeRun(guestId, ending === null ? { desired: "stopped" } : { ending });
+		stored
+			.catch((thrown: unknown) => this.#log.error({ guestId, err: asSternaError(thrown) }, "guest's ending not stored"))
+			.finally(() => this.#needs.announce.guestChanged(guestId));
+	}
+
+	async #bury(guest: KnownGuest): Promise<void> {
+		const { store, places, announce } = this.#needs;
+		await this.#hypervisor.powerOff(guest.guestId);
+		this.#processes.delete(guest.guestId);
+		if (guest.run.desired === "deleted") {
+			for (const location of places.volumes(guest.spec)) await this.#hypervisor.deleteVolume(location);
+		}
+		await store.bury(guest.guestId);
+		announce.guestChanged(guest.guestId);
+	}
+
+	async #inspect(guestId: GuestId): Promise<void> {
+		const process = await this.#hypervisor.inspect(guestId);
+		if (process.state === "absent") this.#processes.delete(guestId);
+		else this.#processes.set(guestId, process);
+	}
+
+	#transient(guestId: GuestId, transient: Transient): void {
+		if (transient) this.#transients.set(guestId, transient);
+		else this.#transients.delete(guestId);
+		this.#needs.announce.guestChanged(guestId);
+	}
+
+	#sight(guest: KnownGuest) {
+		return {
+			guest,
+			process: this.#processes.get(guest.guestId) ?? null,
+			transient: this.#transients.get(guest.guestId) ?? null,
+			bootId: this.#needs.bootId,
+		};
+	}
+
+	#told(guestId: GuestId): GuestView {
+		this.#needs.announce.guestChanged(guestId);
+		const view = this.view(guestId);
+		if (!view) throw new SternaError("not_found", `guest ${guestId} is not on this host`);
+		return view;
+	}
+}
+
+function refuseIfRefused(name: string, decision: ReturnType<typeof transition>): void {
+	if (decision.verdict === "refuse") throw new SternaError(decision.code, `guest ${name}: ${decision.message}`);
+}
