@@ -15,8 +15,8 @@ import { router } from "./trpc.ts";
 
 /**
  * Everything a browser can ask. Queries and mutations at POST or GET `/api/trpc` (batches of at most 20, mutations by POST
- * with `content-type: application/json`), the `changes` subscription over the WebSocket `/trpc-ws`. The transformer is
- * superjson. Errors carry `data.sterna`: `{ code, message, cure? }`.
+ * with `content-type: application/json`), the `changes` subscription over the WebSocket `/trpc-ws`. Plain JSON: no
+ * transformer. Errors carry `data.sterna`: `{ code, message, cure? }`.
  */
 export const appRouter = router({
 	setup,

@@ -1,6 +1,5 @@
 import { asSternaError, type ErrorCode, SternaError } from "@sterna/shared/errors";
 import { initTRPC, TRPCError } from "@trpc/server";
-import superjson from "superjson";
 import type { Context, Session } from "./context.ts";
 import type { Role } from "./views.ts";
 
@@ -13,7 +12,6 @@ const t = initTRPC
 	.context<Context>()
 	.meta<Meta>()
 	.create({
-		transformer: superjson,
 		/** `data.sterna` carries the code a program acts on and the cure a person reads; no stack ever leaves. */
 		errorFormatter: ({ shape, error }) => {
 			const sterna = asWire(error);
