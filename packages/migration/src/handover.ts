@@ -96,8 +96,15 @@ export type HandOverEvent =
 	| { type: "heard"; migrationId: MigrationId }
 	/** Source: the old process and its copied volumes are gone. */
 	| { type: "retired"; migrationId: MigrationId }
-	/** Target: a guest wants to come. */
-	| { type: "prepare"; guestId: GuestId; migrationId: MigrationId; epoch: Epoch; sourceHostId: HostId }
+	/** Target: a guest wants to come. When the answer is to `clear`, ask again when that is done. */
+	| {
+			type: "prepare";
+			guestId: GuestId;
+			migrationId: MigrationId;
+			epoch: Epoch;
+			sourceHostId: HostId;
+			process: ProcessState;
+	  }
 	/** Target: the source has released the guest. */
 	| { type: "run"; migrationId: MigrationId; epoch: Epoch; process: ProcessState }
 	/** Target: its CPUs run. */
@@ -292,22 +299,21 @@ function retired(record: OwnershipRecord, migrationId: MigrationId): Decision {
 		: refuse("wrong_state", "the target has not answered; the guest must be kept");
 }
 
-/** A permit with a higher epoch proves that every lower one is settled: what is left of it here may go. */
+/**
+ * A permit with a higher epoch proves that every lower one is settled: what is left of those here may go. It goes *before*
+ * the new record is written, or its full memory could be taken for the new one's.
+ */
 function prepare(record: OwnershipRecord | null, event: Event<"prepare">): Decision {
-	const { guestId, migrationId, epoch, sourceHostId } = event;
+	const { guestId, migrationId, epoch, sourceHostId, process } = event;
 	if (record?.role === "incoming" && record.migrationId === migrationId && record.epoch === epoch) return keep();
 	if (record && epoch <= record.highestEpoch) return stale(record, epoch);
 	if (record?.role === "owner") return refuse("conflict", `this host runs the guest itself (${describe(record)})`);
-	const incoming: Of<"incoming"> = {
-		role: "incoming",
-		guestId,
-		epoch,
-		highestEpoch: epoch,
-		arrival: record?.arrival ?? null,
-		migrationId,
-		sourceHostId,
-	};
-	return accept(incoming, ...(record && record.role !== "none" ? [{ do: "clear" } as const] : []), { do: "startHeld" });
+	if (process !== "absent") return keep({ do: "clear" });
+	const arrival = record?.arrival ?? null;
+	return accept(
+		{ role: "incoming", guestId, epoch, highestEpoch: epoch, arrival, migrationId, sourceHostId },
+		{ do: "startHeld" },
+	);
 }
 
 function run(record: OwnershipRecord, { migrationId, epoch, process }: Event<"run">): Decision {
