@@ -1,9 +1,9 @@
 import type { Console } from "./console.ts";
-import type { Me, Role } from "./views.ts";
+import type { Me } from "./views.ts";
 
 export interface Session {
 	id: string;
-	user: Me & { role: Role };
+	user: Me;
 }
 
 /** What every procedure gets. Built per HTTP request, and once per WebSocket. */

@@ -1,4 +1,5 @@
-import { createPrivateKey, generateKeyPairSync, verify, webcrypto, X509Certificate } from "node:crypto";
+import "reflect-metadata";
+import { createPrivateKey, generateKeyPairSync, verify, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,10 +20,10 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 async function request(namedCurve = "P-256"): Promise<string> {
 	const algorithm = { name: "ECDSA", namedCurve, hash: "SHA-256" };
-	const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+	const keys = (await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
 	const csr = await Pkcs10CertificateRequestGenerator.create(
 		{ name: [{ CN: ["liar"] }], signingAlgorithm: algorithm, keys },
-		webcrypto,
+		crypto,
 	);
 	return csr.toString("pem");
 }

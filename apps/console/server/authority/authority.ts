@@ -1,12 +1,5 @@
-import {
-	createHash,
-	createPrivateKey,
-	createPublicKey,
-	generateKeyPairSync,
-	type KeyObject,
-	sign,
-	webcrypto,
-} from "node:crypto";
+import "reflect-metadata";
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -121,7 +114,7 @@ export class Authority {
 
 	async #issue(request: {
 		commonName: string;
-		publicKey: webcrypto.CryptoKey;
+		publicKey: CryptoKey;
 		days: number;
 		usages: ExtendedKeyUsage[];
 		altNames: { type: "dns" | "ip" | "url"; value: string }[];
@@ -134,8 +127,8 @@ export class Authority {
 			new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
 			new ExtendedKeyUsageExtension(request.usages),
 			new SubjectAlternativeNameExtension(request.altNames),
-			await AuthorityKeyIdentifierExtension.create(this.#certificate, false, webcrypto),
-			await SubjectKeyIdentifierExtension.create(request.publicKey, false, webcrypto),
+			await AuthorityKeyIdentifierExtension.create(this.#certificate, false, crypto),
+			await SubjectKeyIdentifierExtension.create(request.publicKey, false, crypto),
 		];
 		const certificate = await X509CertificateGenerator.create(
 			{
@@ -149,7 +142,7 @@ export class Authority {
 				signingKey: await webSigningKey(this.#key),
 				extensions,
 			},
-			webcrypto,
+			crypto,
 		);
 		return { pem: certificate.toString("pem"), serial, issuedAt, expiresAt };
 	}
@@ -168,22 +161,22 @@ async function selfSigned(key: KeyObject, now: number): Promise<string> {
 			extensions: [
 				new BasicConstraintsExtension(true, 0, true),
 				new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.digitalSignature, true),
-				await SubjectKeyIdentifierExtension.create(publicKey, false, webcrypto),
+				await SubjectKeyIdentifierExtension.create(publicKey, false, crypto),
 			],
 		},
-		webcrypto,
+		crypto,
 	);
 	return certificate.toString("pem");
 }
 
-async function keyOfRequest(pem: string): Promise<webcrypto.CryptoKey> {
+async function keyOfRequest(pem: string): Promise<CryptoKey> {
 	try {
 		const request = new Pkcs10CertificateRequest(pem);
 		const key = createPublicKey({ key: Buffer.from(request.publicKey.rawData), format: "der", type: "spki" });
 		if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
 			throw new SternaError("invalid", "the certificate request is not for a P-256 key");
 		}
-		if (!(await request.verify(webcrypto))) {
+		if (!(await request.verify(crypto))) {
 			throw new SternaError("invalid", "the certificate request is not signed by its own key");
 		}
 		return await webPublicKey(Buffer.from(request.publicKey.rawData));
@@ -195,7 +188,7 @@ async function keyOfRequest(pem: string): Promise<webcrypto.CryptoKey> {
 
 /** 16 random octets, positive (RFC 5280 §4.1.2.2), hexadecimal. */
 function newSerial(): string {
-	const octets = webcrypto.getRandomValues(new Uint8Array(16));
+	const octets = crypto.getRandomValues(new Uint8Array(16));
 	octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
 	return Buffer.from(octets).toString("hex");
 }
@@ -219,11 +212,11 @@ function spkiOf(key: KeyObject): Buffer {
 	return createPublicKey(key).export({ type: "spki", format: "der" });
 }
 
-function webPublicKey(spki: Buffer): Promise<webcrypto.CryptoKey> {
-	return webcrypto.subtle.importKey("spki", new Uint8Array(spki), algorithm, true, ["verify"]);
+function webPublicKey(spki: Buffer): Promise<CryptoKey> {
+	return crypto.subtle.importKey("spki", new Uint8Array(spki), algorithm, true, ["verify"]);
 }
 
-function webSigningKey(key: KeyObject): Promise<webcrypto.CryptoKey> {
+function webSigningKey(key: KeyObject): Promise<CryptoKey> {
 	const pkcs8 = new Uint8Array(key.export({ type: "pkcs8", format: "der" }));
-	return webcrypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]);
+	return crypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]);
 }

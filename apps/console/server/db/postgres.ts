@@ -63,7 +63,7 @@ function launcherFrom(native: string, wrap: string[], ids: { uid?: number; gid?:
 				...ids,
 				detached,
 				cwd: "/",
-				env: { PATH: process.env.PATH, LD_LIBRARY_PATH: join(native, "lib"), LC_ALL: "C", TZ: "UTC" },
+				env: { ...process.env, LD_LIBRARY_PATH: join(native, "lib"), LC_ALL: "C", TZ: "UTC" },
 				stdio: ["ignore", "ignore", "pipe"],
 			});
 		},

@@ -21,7 +21,8 @@ export const genesisHash = "0".repeat(64);
 /** SHA-256 over the event as canonical JSON (keys sorted), hexadecimal. */
 export function hashEvent(event: ChainedEvent): string {
 	const { sequence, at, kind, actor, objects, sentence, why, evidence, severity, previousHash } = event;
-	const canonical = stringify({ sequence, at, kind, actor, objects, sentence, why, evidence, severity, previousHash });
+	const covered = { sequence, at, kind, actor, objects, sentence, why, evidence, severity, previousHash };
+	const canonical = stringify(covered) ?? "";
 	return createHash("sha256").update(canonical).digest("hex");
 }
 
