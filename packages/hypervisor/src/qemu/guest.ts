@@ -1,0 +1,75 @@
+import { SternaError } from "@sterna/shared/errors";
+import type { GuestId, VolumeId } from "@sterna/shared/ids";
+import type { ProcessReport, ProcessState } from "../hypervisor.ts";
+import type { QmpClient } from "../qmp/client.ts";
+import type { GuestPaths } from "./paths.ts";
+import type { ProcessIdentity } from "./process.ts";
+import type { GuestRecord } from "./record.ts";
+import type { SerialLine } from "./serial.ts";
+import { processState } from "./state.ts";
+
+/** One guest's running process, as one life of the driver knows it. */
+export interface QemuGuest {
+	readonly id: GuestId;
+	readonly paths: GuestPaths;
+	readonly process: ProcessIdentity;
+	/** How the process ended; null when that cannot be told because an earlier life of the driver started it. */
+	readonly exit: Promise<string> | null;
+	/** Fulfilled when the process is gone and what belonged to it is cleaned up. */
+	readonly gone: Promise<void>;
+	record: GuestRecord;
+	monitor: QmpClient;
+	serial: SerialLine;
+	/** Why the process will end, once that is decided here or by the guest: then its end is no crash. */
+	expectedEnding: string | null;
+	/** What listeners were told last. */
+	toldState: ProcessState | null;
+	/** What this life of the driver knows of a move off this host; null when none is under way. */
+	move: SourceMove | null;
+}
+
+export interface SourceMove {
+	/** The jobs that keep the target's volumes in sync. One that is missing at the switchover would be a lost write. */
+	copies: Set<string>;
+	/** The pause that was agreed, which the deadline of the switchover follows. Null until memory is being copied. */
+	downtimeLimitMs: number | null;
+}
+
+/** The guest's name as errors say it. */
+export function label(guest: { record: GuestRecord }): string {
+	return `guest ${guest.record.spec.name}`;
+}
+
+/** Asks QEMU. Throws what the monitor throws. */
+export async function reportOf(guest: QemuGuest): Promise<ProcessReport> {
+	const { status } = await guest.monitor.execute("query-status", {});
+	const state = processState(status, guest.record.incoming);
+	return {
+		guestId: guest.id,
+		state: state === "poweredOff" ? "absent" : state,
+		pid: guest.process.pid,
+		accelerator: guest.record.accelerator,
+		machine: guest.record.machine,
+		ending: state === "poweredOff" ? poweredOffEnding : null,
+	};
+}
+
+export function absentReport(guestId: GuestId, record: GuestRecord | null): ProcessReport {
+	return {
+		guestId,
+		state: "absent",
+		pid: null,
+		accelerator: null,
+		machine: record?.machine ?? null,
+		ending: record?.ending ?? null,
+	};
+}
+
+export const poweredOffEnding = "the guest powered off";
+
+/** Where the volume stands in the guest's spec. @throws {SternaError} `not_found` */
+export function volumeIndex(guest: QemuGuest, volumeId: VolumeId): number {
+	const index = guest.record.volumes.findIndex((volume) => volume.volumeId === volumeId);
+	if (index === -1) throw new SternaError("not_found", `${label(guest)} has no volume ${volumeId}`);
+	return index;
+}

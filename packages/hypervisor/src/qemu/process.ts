@@ -1,0 +1,128 @@
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { open, readdir, readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { SternaError } from "@sterna/shared/errors";
+import type { GuestId } from "@sterna/shared/ids";
+
+/** A process that cannot be mistaken for a later one with the same number. */
+export interface ProcessIdentity {
+	pid: number;
+	/** Field 22 of /proc/pid/stat (proc(5)): clock ticks from the boot to the start of the process. */
+	startTicks: number;
+}
+
+export interface Spawned extends ProcessIdentity {
+	/** How it ended, told once; only the life of the driver that started it gets to know. */
+	ended: Promise<string>;
+}
+
+/**
+ * Starts a process that outlives this one: a session of its own, and a scope of its own where systemd would otherwise
+ * end it together with the agent's unit (systemd.kill(5), KillMode=control-group).
+ * @throws {SternaError} `unavailable` when it cannot be started.
+ */
+export async function startDetached(command: readonly string[], logPath: string, guestId: GuestId): Promise<Spawned> {
+	const [program = "", ...args] = (await isSystemdInCharge()) ? [...scope(guestId), ...command] : command;
+	const log = await open(logPath, "a", 0o600);
+	try {
+		const child = spawn(program, args, { detached: true, stdio: ["ignore", log.fd, log.fd], cwd: "/" });
+		const started = Promise.withResolvers<void>();
+		const ended = Promise.withResolvers<string>();
+		child.once("spawn", started.resolve);
+		child.once("error", started.reject);
+		child.once("exit", (code, signal) => ended.resolve(signal ? `killed by ${signal}` : `exit code ${code}`));
+		child.unref();
+		await started.promise.catch((cause: unknown) => {
+			throw new SternaError("unavailable", `${program} cannot be started`, { cause });
+		});
+		const pid = child.pid ?? 0;
+		return { pid, startTicks: (await readStartTicks(pid)) ?? 0, ended: ended.promise };
+	} finally {
+		await log.close();
+	}
+}
+
+/** Every process whose arguments name `socketPath`: a guest's QEMU, also before it has become QEMU. */
+export async function findBySocket(socketPaths: readonly string[]): Promise<Map<string, ProcessIdentity>> {
+	const found = new Map<string, ProcessIdentity>();
+	const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
+	for (const pid of pids) {
+		const commandLine = await readCommandLine(pid);
+		if (!commandLine.includes("qemu-system")) continue;
+		const path = socketPaths.find((candidate) => commandLine.includes(`path=${candidate},`));
+		const startTicks = path === undefined ? null : await readStartTicks(pid);
+		if (path !== undefined && startTicks !== null) found.set(path, { pid, startTicks });
+	}
+	return found;
+}
+
+/** True while this very process is there and not only waits to be reaped. */
+export async function isAlive({ pid, startTicks }: ProcessIdentity): Promise<boolean> {
+	return (await readStartTicks(pid)) === startTicks;
+}
+
+/** Kills this very process and waits until it is gone. @throws {SternaError} `timeout` when the kernel does not let it go (a hung disk). */
+export async function killProcess(identity: ProcessIdentity, deadlineMs = 10_000): Promise<void> {
+	if (!(await isAlive(identity))) return;
+	try {
+		process.kill(identity.pid, "SIGKILL");
+	} catch (error) {
+		if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+	}
+	if (await waitUntilGone(identity, deadlineMs)) return;
+	throw new SternaError("timeout", `process ${identity.pid} was killed but is still there after ${deadlineMs} ms`, {
+		cure: "its disk or filesystem probably hangs; see what the kernel log says",
+	});
+}
+
+/** False when the process is still there at the deadline. */
+export async function waitUntilGone(identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {
+	const deadline = Date.now() + deadlineMs;
+	while (await isAlive(identity)) {
+		if (Date.now() > deadline) return false;
+		await delay(10);
+	}
+	return true;
+}
+
+/** CPU time and resident memory (proc(5), /proc/pid/stat fields 14, 15, 24); null when the process is gone. */
+export async function readUsage(
+	identity: ProcessIdentity,
+): Promise<{ cpuTimeMs: number; residentBytes: number } | null> {
+	const fields = await readStat(identity.pid);
+	if (fields === null || Number(fields[19]) !== identity.startTicks) return null;
+	// Clock ticks of user space are 10 ms and pages 4 KiB on every x86-64 Linux.
+	return { cpuTimeMs: (Number(fields[11]) + Number(fields[12])) * 10, residentBytes: Number(fields[21]) * 4096 };
+}
+
+async function readStartTicks(pid: number): Promise<number | null> {
+	const fields = await readStat(pid);
+	return fields === null ? null : Number(fields[19]);
+}
+
+/** The fields of /proc/pid/stat from the third (state) on; null when gone or a zombie. */
+async function readStat(pid: number): Promise<string[] | null> {
+	try {
+		const text = await readFile(`/proc/${pid}/stat`, "utf8");
+		// The second field is the program's name in parentheses, and may have any character in it.
+		const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+		return fields[0] === "Z" || fields[0] === "X" ? null : fields;
+	} catch {
+		return null;
+	}
+}
+
+async function readCommandLine(pid: number): Promise<string> {
+	return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ");
+}
+
+async function isSystemdInCharge(): Promise<boolean> {
+	const init = await readFile("/proc/1/comm", "utf8").catch(() => "");
+	return init.trim() === "systemd" && process.getuid?.() === 0;
+}
+
+function scope(guestId: GuestId): string[] {
+	const unit = `sterna-guest-${guestId}-${randomBytes(4).toString("hex")}`;
+	return ["systemd-run", "--scope", "--quiet", "--collect", `--unit=${unit}`, "--"];
+}

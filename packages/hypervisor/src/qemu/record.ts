@@ -1,0 +1,43 @@
+import { open, readFile, rename } from "node:fs/promises";
+import { Accelerator, GuestSpec } from "@sterna/shared/guest";
+import { VolumeId } from "@sterna/shared/ids";
+import { z } from "zod";
+
+/** What a later life of the driver must know of a guest's process; kept in the guest's run folder. */
+export const GuestRecord = z.strictObject({
+	spec: GuestSpec,
+	machine: z.string(),
+	accelerator: Accelerator,
+	uid: z.int().nullable(),
+	volumes: z.array(z.strictObject({ volumeId: VolumeId, path: z.string() })),
+	/** Taps to remove with the process, by NIC; null for one without. */
+	taps: z.array(z.string().nullable()),
+	/** A migration's target that has not been released yet. */
+	incoming: z.boolean(),
+	/** How the process ended; null while it is not known to have. */
+	ending: z.string().nullable(),
+});
+export type GuestRecord = z.infer<typeof GuestRecord>;
+
+/** Durable when fulfilled: written beside, synced, renamed. */
+export async function writeRecord(path: string, record: GuestRecord): Promise<void> {
+	const file = await open(`${path}.new`, "w", 0o600);
+	try {
+		await file.writeFile(JSON.stringify(record));
+		await file.sync();
+	} finally {
+		await file.close();
+	}
+	await rename(`${path}.new`, path);
+}
+
+/** Null when there is none, or none that can be read: such a guest cannot be ours. */
+export async function readRecord(path: string): Promise<GuestRecord | null> {
+	const text = await readFile(path, "utf8").catch(() => null);
+	if (text === null) return null;
+	try {
+		return GuestRecord.parse(JSON.parse(text));
+	} catch {
+		return null;
+	}
+}

@@ -1,0 +1,89 @@
+// Written by generate-qmp-types.ts out of QEMU's own schema; change that file and run it again.
+import { z } from "zod";
+
+/** An enumeration that newer releases may have added to. */
+function known<const Values extends readonly [string, ...string[]]>(values: Values) {
+	return z.enum([...values, "unknown"]).catch("unknown");
+}
+
+/** What each command is told. */
+export interface CommandArguments {
+	"block-export-add": { type: "nbd"; id: string; "node-name": string; writable?: boolean; name?: string };
+	"block-job-cancel": { device: string; force?: boolean };
+	"blockdev-add": { driver: "nbd"; "node-name"?: string; server: { type: "inet"; host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } | { type: "unix"; path: string; abstract?: boolean; tight?: boolean } | { type: "vsock"; cid: string; port: string } | { type: "fd"; str: string }; export?: string; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap" };
+	"blockdev-del": { "node-name": string };
+	"blockdev-mirror": { "job-id"?: string; device: string; target: string; sync: "top" | "full" | "none" | "incremental" | "bitmap"; "copy-mode"?: "background" | "write-blocking" };
+	cont: Record<string, never>;
+	migrate: { uri?: string };
+	"migrate-continue": { state: "none" | "setup" | "cancelling" | "cancelled" | "active" | "postcopy-active" | "postcopy-paused" | "postcopy-recover-setup" | "postcopy-recover" | "completed" | "failed" | "colo" | "pre-switchover" | "device" | "wait-unplug" };
+	"migrate-incoming": { uri?: string; "exit-on-error"?: boolean };
+	"migrate-set-capabilities": { capabilities: Array<{ capability: "xbzrle" | "rdma-pin-all" | "auto-converge" | "zero-blocks" | "events" | "postcopy-ram" | "x-colo" | "release-ram" | "return-path" | "pause-before-switchover" | "multifd" | "dirty-bitmaps" | "postcopy-blocktime" | "late-block-activate" | "x-ignore-shared" | "validate-uuid" | "background-snapshot" | "zero-copy-send" | "postcopy-preempt" | "switchover-ack" | "dirty-limit" | "mapped-ram"; state: boolean }> };
+	"migrate-set-parameters": { "downtime-limit"?: number; "max-bandwidth"?: number; "throttle-trigger-threshold"?: number; "cpu-throttle-initial"?: number; "cpu-throttle-increment"?: number; "max-cpu-throttle"?: number };
+	migrate_cancel: Record<string, never>;
+	"nbd-server-start": { addr: { type: "inet"; data: { host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } } | { type: "unix"; data: { path: string; abstract?: boolean; tight?: boolean } } | { type: "vsock"; data: { cid: string; port: string } } | { type: "fd"; data: { str: string } } };
+	"nbd-server-stop": Record<string, never>;
+	qmp_capabilities: { enable?: Array<"oob"> };
+	"query-block-jobs": Record<string, never>;
+	"query-blockstats": Record<string, never>;
+	"query-migrate": Record<string, never>;
+	"query-named-block-nodes": { flat?: boolean };
+	"query-status": Record<string, never>;
+	quit: Record<string, never>;
+	stop: Record<string, never>;
+	system_powerdown: Record<string, never>;
+	yank: { instances: Array<{ type: "block-node"; "node-name": string } | { type: "chardev"; id: string } | { type: "migration" }> };
+}
+
+export type CommandName = keyof CommandArguments;
+
+const returns = {
+	"block-export-add": z.unknown(),
+	"block-job-cancel": z.unknown(),
+	"blockdev-add": z.unknown(),
+	"blockdev-del": z.unknown(),
+	"blockdev-mirror": z.unknown(),
+	cont: z.unknown(),
+	migrate: z.unknown(),
+	"migrate-continue": z.unknown(),
+	"migrate-incoming": z.unknown(),
+	"migrate-set-capabilities": z.unknown(),
+	"migrate-set-parameters": z.unknown(),
+	migrate_cancel: z.unknown(),
+	"nbd-server-start": z.unknown(),
+	"nbd-server-stop": z.unknown(),
+	qmp_capabilities: z.unknown(),
+	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional() })),
+	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number() }) })),
+	"query-migrate": z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]).optional(), "error-desc": z.string().optional(), "total-time": z.number().optional(), "expected-downtime": z.number().optional(), downtime: z.number().optional(), ram: z.object({ total: z.number(), transferred: z.number(), remaining: z.number(), "dirty-sync-count": z.number(), "dirty-pages-rate": z.number(), "page-size": z.number(), mbps: z.number() }).optional() }),
+	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string() })),
+	"query-status": z.object({ status: known(["debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate", "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo"]), running: z.boolean() }),
+	quit: z.unknown(),
+	stop: z.unknown(),
+	system_powerdown: z.unknown(),
+	yank: z.unknown(),
+};
+
+/** What is read of each command's answer. */
+export type CommandReturns = { [Name in CommandName]: z.infer<(typeof returns)[Name]> };
+
+export const commandReturns: { [Name in CommandName]: z.ZodType<CommandReturns[Name]> } = returns;
+
+const timestamp = z.object({ seconds: z.number(), microseconds: z.number() });
+
+/** The events that are read; any other is passed over. */
+export const QmpEvent = z.discriminatedUnion("event", [
+	z.object({ event: z.literal("BLOCK_IO_ERROR"), timestamp, data: z.object({ "node-name": z.string().optional(), "qom-path": z.string(), operation: known(["read", "write"]), reason: z.string() }) }),
+	z.object({ event: z.literal("BLOCK_JOB_CANCELLED"), timestamp, data: z.object({ device: z.string() }) }),
+	z.object({ event: z.literal("BLOCK_JOB_COMPLETED"), timestamp, data: z.object({ device: z.string(), error: z.string().optional() }) }),
+	z.object({ event: z.literal("BLOCK_JOB_ERROR"), timestamp, data: z.object({ device: z.string(), operation: known(["read", "write"]) }) }),
+	z.object({ event: z.literal("BLOCK_JOB_READY"), timestamp, data: z.object({ device: z.string() }) }),
+	z.object({ event: z.literal("MIGRATION"), timestamp, data: z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]) }) }),
+	z.object({ event: z.literal("MIGRATION_PASS"), timestamp, data: z.object({ pass: z.number() }) }),
+	z.object({ event: z.literal("RESET"), timestamp, data: z.object({ guest: z.boolean(), reason: known(["none", "host-error", "host-qmp-quit", "host-qmp-system-reset", "host-signal", "host-ui", "guest-shutdown", "guest-reset", "guest-panic", "subsystem-reset", "snapshot-load"]) }) }),
+	z.object({ event: z.literal("RESUME"), timestamp }),
+	z.object({ event: z.literal("SHUTDOWN"), timestamp, data: z.object({ guest: z.boolean(), reason: known(["none", "host-error", "host-qmp-quit", "host-qmp-system-reset", "host-signal", "host-ui", "guest-shutdown", "guest-reset", "guest-panic", "subsystem-reset", "snapshot-load"]) }) }),
+	z.object({ event: z.literal("STOP"), timestamp }),
+]);
+export type QmpEvent = z.infer<typeof QmpEvent>;
+
+export const eventNames: ReadonlySet<string> = new Set(["BLOCK_IO_ERROR", "BLOCK_JOB_CANCELLED", "BLOCK_JOB_COMPLETED", "BLOCK_JOB_ERROR", "BLOCK_JOB_READY", "MIGRATION", "MIGRATION_PASS", "RESET", "RESUME", "SHUTDOWN", "STOP"]);
