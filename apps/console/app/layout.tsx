@@ -7,7 +7,6 @@ import { TooltipProvider } from "../ui/tooltip.tsx";
 import "./globals.css";
 
 export const metadata: Metadata = {
-	title: { default: "Sterna", template: "%s · Sterna" },
 	description: "Guests, hosts, and what moves between them.",
 };
 export const viewport: Viewport = { width: "device-width", initialScale: 1, colorScheme: "light dark" };
@@ -15,7 +14,11 @@ export const viewport: Viewport = { width: "device-width", initialScale: 1, colo
 export default async function RootLayout({ children }: { children: ReactNode }) {
 	const theme = (await cookies()).get("theme")?.value;
 	return (
-		<html lang="en" {...(theme === "light" || theme === "dark" ? { "data-theme": theme } : {})} suppressHydrationWarning>
+		<html
+			lang="en"
+			{...(theme === "light" || theme === "dark" ? { "data-theme": theme } : {})}
+			suppressHydrationWarning
+		>
 			<body>
 				<ApiProvider>
 					<TooltipProvider delay={300}>{children}</TooltipProvider>

@@ -39,16 +39,28 @@ export function MigrationLine({ report, now }: MigrationLineProps) {
 								<PhaseIcon standing={standing} />
 								<div
 									aria-hidden
-									className={clsx("hidden h-0.5 flex-1 rounded md:block", standing === "done" ? "bg-accent" : "bg-track")}
+									className={clsx(
+										"hidden h-0.5 flex-1 rounded md:block",
+										standing === "done" ? "bg-accent" : "bg-track",
+									)}
 								/>
 							</div>
 							<div className="min-w-0 max-md:flex-1">
-								<div className={clsx("font-medium", standing === "ahead" || standing === "skipped" ? "text-faint" : "text-ink")}>
+								<div
+									className={clsx(
+										"font-medium",
+										standing === "ahead" || standing === "skipped" ? "text-faint" : "text-ink",
+									)}
+								>
 									{phaseWords[phase].name}
 									<span className="sr-only"> ({standing})</span>
 								</div>
 								<div className="text-sm text-soft">
-									{timing ? formatDuration((timing.endedAt ?? report?.endedAt ?? now) - timing.startedAt) : standing === "skipped" ? "not needed" : "–"}
+									{timing
+										? formatDuration((timing.endedAt ?? report?.endedAt ?? now) - timing.startedAt)
+										: standing === "skipped"
+											? "not needed"
+											: "–"}
 								</div>
 							</div>
 						</li>

@@ -44,7 +44,10 @@ function NavLinks({ counts, onFollow }: { counts: NavCounts; onFollow?: () => vo
 			className={clsx("flex flex-col gap-0.5", index > 0 && "mt-2.5 border-t border-line pt-2.5")}
 		>
 			{group.map(({ href, label, Icon, count }) => {
-				const here = href === "/" ? path === "/" : path.startsWith(href) || (href === "/migrations" && path.startsWith("/evacuations"));
+				const here =
+					href === "/"
+						? path === "/"
+						: path.startsWith(href) || (href === "/migrations" && path.startsWith("/evacuations"));
 				const amount = count ? counts[count] : null;
 				const meaning = count ? said[count] : null;
 				return (

@@ -1,3 +1,4 @@
+import { ErrorCode } from "@sterna/shared/errors";
 import { toast } from "sonner";
 import { z } from "zod";
 import { Button } from "../ui/button.tsx";
@@ -5,20 +6,27 @@ import { Notice } from "../ui/notice.tsx";
 
 /** What went wrong, for the reader: the sentence and what to do about it. */
 export interface Problem {
+	code: ErrorCode;
 	message: string;
 	cure: string | null;
 }
 
-const ErrorShape = z.object({ message: z.string(), data: z.object({ cure: z.string().nullish() }).nullish() });
+const ErrorShape = z.object({
+	message: z.string(),
+	data: z.object({ sterna: z.object({ code: ErrorCode, message: z.string(), cure: z.string().optional() }) }).nullish(),
+});
 
 /** Any thrown value as a problem; a lost connection is named as such. */
 export function problemOf(thrown: unknown): Problem {
-	const { data: error } = ErrorShape.safeParse(thrown);
-	if (!error) return { message: "Something unexpected happened.", cure: "Reload the page and try again." };
-	if (!error.data && /fetch|network|socket/i.test(error.message)) {
-		return { message: "The console could not be reached.", cure: "Check that it runs; this page tries again by itself." };
+	const sterna = ErrorShape.safeParse(thrown).data?.data?.sterna;
+	if (sterna) {
+		return { code: sterna.code, message: sentence(sterna.message), cure: sterna.cure ? sentence(sterna.cure) : null };
 	}
-	return { message: sentence(error.message), cure: error.data?.cure ? sentence(error.data.cure) : null };
+	return {
+		code: "unavailable",
+		message: "The console did not answer.",
+		cure: "Check that it runs and that this machine reaches it; then try again.",
+	};
 }
 
 function sentence(text: string): string {

@@ -15,12 +15,12 @@ const choices = [
 /** Light, dark, or as the system says. Kept in a cookie so that the first paint is already right. */
 export function ThemeChoice() {
 	const [theme, setTheme] = useState<Theme>(() =>
-		typeof document === "undefined" ? "system" : Theme.parse(document.documentElement.dataset["theme"]),
+		typeof document === "undefined" ? "system" : Theme.parse(document.documentElement.dataset.theme),
 	);
 	const choose = (next: Theme) => {
 		setTheme(next);
-		if (next === "system") delete document.documentElement.dataset["theme"];
-		else document.documentElement.dataset["theme"] = next;
+		if (next === "system") delete document.documentElement.dataset.theme;
+		else document.documentElement.dataset.theme = next;
 		// biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API is missing in two of three browsers
 		document.cookie = `theme=${next}; path=/; max-age=31536000; samesite=lax`;
 	};

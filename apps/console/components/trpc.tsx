@@ -4,7 +4,6 @@ import { createTRPCClient, createWSClient, httpBatchLink, splitLink, TRPCClientE
 import { createTRPCContext } from "@trpc/tanstack-react-query";
 import type { ReactNode } from "react";
 import { useEffect, useState } from "react";
-import superjson from "superjson";
 import type { AppRouter } from "../server/root.ts";
 import { publishLink } from "./link-state.ts";
 
@@ -24,8 +23,8 @@ function makeClient() {
 		links: [
 			splitLink({
 				condition: (op) => op.type === "subscription",
-				true: wsLink<AppRouter>({ client: socket, transformer: superjson }),
-				false: httpBatchLink({ url: "/api/trpc", transformer: superjson, maxItems: 20 }),
+				true: wsLink<AppRouter>({ client: socket }),
+				false: httpBatchLink({ url: "/api/trpc", maxItems: 20 }),
 			}),
 		],
 	});

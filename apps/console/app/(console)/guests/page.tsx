@@ -1,0 +1,202 @@
+"use client";
+import { GuestState } from "@sterna/shared/guest";
+import { HostId } from "@sterna/shared/ids";
+import { formatBytes, formatPercent } from "@sterna/shared/units";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { Plus, X } from "lucide-react";
+import Link from "next/link";
+import { GuestBulk } from "../../../components/guest-bulk.tsx";
+import { useLive } from "../../../components/live.tsx";
+import { ProblemNotice } from "../../../components/problem.tsx";
+import { AcceleratorBadge, GuestStateChip } from "../../../components/states.tsx";
+import { useTRPC } from "../../../components/trpc.tsx";
+import { Uptime } from "../../../components/uptime.tsx";
+import type { GuestRow } from "../../../server/views.ts";
+import { defineColumns } from "../../../table/columns.ts";
+import { QueryTable } from "../../../table/query-table.tsx";
+import { useTableUrl } from "../../../table/url-state.ts";
+import { buttonClass } from "../../../ui/button.tsx";
+import { Empty } from "../../../ui/empty.tsx";
+import { Headline } from "../../../ui/headline.tsx";
+import { Select } from "../../../ui/select.tsx";
+
+const pageSize = 50;
+const sorts = ["name", "state", "host", "cpu", "memory"] as const;
+
+const columns = defineColumns<GuestRow>([
+	{
+		id: "name",
+		header: "Guest",
+		sortable: true,
+		cell: (guest) => (
+			<div className="min-w-0">
+				<Link href={`/guests/${guest.id}`} data-row-link className="font-semibold wrap-anywhere hover:underline">
+					{guest.name}
+				</Link>
+				{guest.remark && <div className="max-w-80 text-sm text-soft">{guest.remark}</div>}
+				<div className="text-sm text-soft md:hidden">
+					on {guest.host.name} · {guest.vcpus} vCPU · {formatBytes(guest.memoryBytes)}
+				</div>
+			</div>
+		),
+	},
+	{
+		id: "state",
+		header: "State",
+		sortable: true,
+		cell: (guest) => (
+			<div className="flex flex-wrap items-center gap-1">
+				<GuestStateChip state={guest.state} moving={guest.moving !== null} />
+				<AcceleratorBadge accelerator={guest.accelerator} />
+			</div>
+		),
+	},
+	{
+		id: "host",
+		header: "Host",
+		sortable: true,
+		wideOnly: true,
+		optional: true,
+		cell: (guest) => (
+			<>
+				<Link href={`/hosts/${guest.host.id}`} className="hover:underline">
+					{guest.host.name}
+				</Link>
+				{guest.moving && (
+					<Link href={`/migrations/${guest.moving.migrationId}`} className="block text-sm text-accent hover:underline">
+						to {guest.moving.target.name}, {formatPercent(guest.moving.progress)}
+					</Link>
+				)}
+				{!guest.hostOnline && <div className="text-sm text-warn">out of reach</div>}
+			</>
+		),
+	},
+	{
+		id: "cpu",
+		header: "CPU",
+		sortable: true,
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (guest) => (
+			<>
+				{guest.cpuUsed === null ? "–" : formatPercent(guest.cpuUsed)}
+				<div className="text-sm text-soft">of {guest.vcpus} vCPU</div>
+			</>
+		),
+	},
+	{
+		id: "memory",
+		header: "Memory",
+		sortable: true,
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (guest) => (
+			<>
+				{guest.memoryResidentBytes === null ? "–" : formatBytes(guest.memoryResidentBytes)}
+				<div className="text-sm text-soft">of {formatBytes(guest.memoryBytes)}</div>
+			</>
+		),
+	},
+	{
+		id: "disks",
+		header: "Disks",
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (guest) => (guest.diskBytes === 0 ? "none" : formatBytes(guest.diskBytes)),
+	},
+	{
+		id: "networks",
+		header: "Networks",
+		wideOnly: true,
+		optional: true,
+		cell: (guest) => guest.networks.join(", ") || "none",
+	},
+	{
+		id: "uptime",
+		header: "Running for",
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (guest) => <Uptime startedAt={guest.startedAt} />,
+	},
+]);
+
+export default function GuestsPage() {
+	const trpc = useTRPC();
+	const url = useTableUrl(sorts);
+	const state = GuestState.safeParse(url.param("state")).data;
+	const hostId = HostId.safeParse(url.param("host")).data;
+	const guests = useQuery(
+		trpc.guests.list.queryOptions(
+			{
+				page: url.page,
+				pageSize,
+				sort: url.sort,
+				direction: url.direction,
+				filter: url.filter,
+				...(state ? { state: [state] } : {}),
+				...(hostId ? { hostId } : {}),
+			},
+			{ placeholderData: keepPreviousData },
+		),
+	);
+	useLive(["guests"]);
+	const filtered = Boolean(url.filter || state || hostId);
+	const create = (
+		<Link href="/guests/new" className={buttonClass("primary")}>
+			<Plus aria-hidden className="size-4" />
+			Create a guest
+		</Link>
+	);
+	return (
+		<>
+			<title>Guests · Sterna</title>
+			<Headline title="Guests" lead="Which guests there are, where they run and how they are." actions={create} />
+			{guests.error && <ProblemNotice error={guests.error} onRetry={() => void guests.refetch()} />}
+			<QueryTable
+				caption="Guests"
+				columns={columns}
+				url={url}
+				rows={guests.data?.rows}
+				total={guests.data?.total ?? 0}
+				pageSize={pageSize}
+				rowId={(guest) => guest.id}
+				rowName={(guest) => guest.name}
+				filterLabel="Filter by name"
+				filters={
+					<>
+						<Select
+							label="State"
+							value={state ?? "any"}
+							choices={[
+								{ value: "any", label: "Any state" },
+								...GuestState.options.map((one) => ({ value: one, label: one })),
+							]}
+							onValue={(value) => url.set({ state: value === "any" ? "" : value })}
+							className="w-36!"
+						/>
+						{hostId && (
+							<button type="button" className={buttonClass("quiet", true)} onClick={() => url.set({ host: "" })}>
+								<X aria-hidden className="size-4" />
+								One host only
+							</button>
+						)}
+					</>
+				}
+				bulk={(chosen, clear) => <GuestBulk chosen={chosen} clear={clear} />}
+				empty={
+					filtered ? (
+						<Empty title="No guest fits the filter.">Take something out of it.</Empty>
+					) : (
+						<Empty title="There are no guests yet." action={create}>
+							A guest is a virtual machine. The console proposes a host for it and says why.
+						</Empty>
+					)
+				}
+			/>
+		</>
+	);
+}

@@ -1,0 +1,116 @@
+"use client";
+import { skipToken, useQueryClient } from "@tanstack/react-query";
+import { useSubscription } from "@trpc/tanstack-react-query";
+import type { ReactNode } from "react";
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
+import type { Notice } from "../server/routers/changes.ts";
+import { useTRPC } from "./trpc.tsx";
+
+type Listener = (notice: Notice) => void;
+
+interface Live {
+	want: (topics: readonly string[], listener: Listener | undefined) => () => void;
+}
+
+const LiveContext = createContext<Live | null>(null);
+
+/**
+ * One subscription for the page that is shown: whatever its parts want to hear of. A change makes the questions of its
+ * topic be asked again, at most one round at a time; data that travels with a notice goes to the listeners.
+ */
+export function LiveProvider({ children }: { children: ReactNode }) {
+	const trpc = useTRPC();
+	const wanted = useRef(new Map<symbol, { topics: readonly string[]; listener: Listener | undefined }>());
+	const [topics, setTopics] = useState("");
+	const refresh = useRefresh();
+
+	const want = useCallback((of: readonly string[], listener: Listener | undefined) => {
+		const key = Symbol();
+		const publish = () =>
+			setTopics([...new Set([...wanted.current.values()].flatMap((one) => one.topics))].sort().join(" "));
+		wanted.current.set(key, { topics: of, listener });
+		publish();
+		return () => {
+			wanted.current.delete(key);
+			publish();
+		};
+	}, []);
+
+	useSubscription(
+		trpc.changes.subscriptionOptions(topics ? { topics: topics.split(" ") } : skipToken, {
+			onData: ({ data: notice }) => {
+				if (notice.type === "changed") refresh([notice.topic]);
+				else if (notice.type === "missed") refresh(topics.split(" "));
+				for (const { listener } of wanted.current.values()) listener?.(notice);
+			},
+		}),
+	);
+	return <LiveContext value={useMemo(() => ({ want }), [want])}>{children}</LiveContext>;
+}
+
+/** Keeps what a part of the page shows up to date while it is shown. `listener` gets notices that carry data. */
+export function useLive(topics: readonly string[], listener?: Listener): void {
+	const live = useContext(LiveContext);
+	const latest = useRef(listener);
+	useEffect(() => {
+		latest.current = listener;
+	});
+	const key = topics.join(" ");
+	useEffect(() => live?.want(key.split(" "), (notice) => latest.current?.(notice)), [live, key]);
+}
+
+/** Asks the questions of topics again; while one round is under way the next gathers. */
+function useRefresh(): (topics: readonly string[]) => void {
+	const trpc = useTRPC();
+	const queryClient = useQueryClient();
+	const stale = useRef(new Set<string>());
+	const busy = useRef(false);
+
+	return useCallback(
+		(topics) => {
+			const filtersOf = (topic: string) => {
+				const [noun, id = ""] = topic.split(":");
+				switch (noun) {
+					case "overview":
+						return [trpc.overview.pathFilter()];
+					case "hosts":
+						return [trpc.hosts.list.pathFilter()];
+					case "guests":
+						return [trpc.guests.list.pathFilter()];
+					case "migrations":
+						return [trpc.migrations.list.pathFilter()];
+					case "evacuations":
+						return [trpc.evacuations.list.pathFilter()];
+					case "health":
+						return [trpc.health.pathFilter()];
+					case "events":
+						return [trpc.events.pathFilter()];
+					case "host":
+						return [trpc.hosts.get.queryFilter({ hostId: id })];
+					case "guest":
+						return [trpc.guests.get.queryFilter({ guestId: id })];
+					case "migration":
+						return [trpc.migrations.get.queryFilter({ migrationId: id })];
+					case "evacuation":
+						return [trpc.evacuations.get.queryFilter({ evacuationId: id })];
+					default:
+						return [];
+				}
+			};
+			const run = async () => {
+				busy.current = true;
+				while (stale.current.size > 0) {
+					const round = [...stale.current];
+					stale.current.clear();
+					const pause = new Promise((resolve) => setTimeout(resolve, 300));
+					await Promise.all(round.flatMap(filtersOf).map((filter) => queryClient.invalidateQueries(filter)));
+					await pause;
+				}
+				busy.current = false;
+			};
+			for (const topic of topics) stale.current.add(topic);
+			if (!busy.current) void run();
+		},
+		[queryClient, trpc],
+	);
+}
