@@ -27,7 +27,8 @@ export interface TargetOrder {
 	identity: StreamIdentity;
 	/** The only host that may come. */
 	peerHostId: HostId;
-	listenAddress: string;
+	/** Undefined: every address of this host. */
+	listenAddress: string | undefined;
 	/** Inclusive; a free port of it is taken. */
 	portRange: { from: number; to: number };
 	streams: { name: string; socketPath: string }[];

@@ -47,7 +47,7 @@ type OnRefused = (reason: string) => void;
 export async function openTargetTransfer(options: {
 	identity: StreamIdentity;
 	peerHostId: HostId;
-	listenAddress: string;
+	listenAddress: string | undefined;
 	portRange: { from: number; to: number };
 	memorySocket: string;
 	diskSocket: string | null;
@@ -92,9 +92,9 @@ export async function openSourceTransfer(options: {
 }): Promise<SourceTransfer> {
 	const { identity, peerHostId, address, port, folder, socketOwner, times = streamTimes } = options;
 	const memorySocket = join(folder, "memory.sock");
-	const disks = options.diskTickets.map(({ volumeId, ticket }) => {
-		const name = diskStream(volumeId);
-		return { volumeId, name, ticket, socket: join(folder, `${name}.sock`) };
+	// Numbered, because a volume id would leave the path of a data folder hardly any room.
+	const disks = options.diskTickets.map(({ volumeId, ticket }, index) => {
+		return { volumeId, name: diskStream(volumeId), ticket, socket: join(folder, `disk-${index}.sock`) };
 	});
 	const streams = [
 		{ name: "memory", socketPath: memorySocket, ticket: options.memoryTicket },

@@ -112,12 +112,17 @@ async function listen(server: Server, { listenAddress, portRange }: TargetOrder)
 	});
 }
 
-function listensOn(server: Server, port: number, address: string): Promise<boolean> {
+function listensOn(server: Server, port: number, address: string | undefined): Promise<boolean> {
 	return new Promise((resolve, reject) => {
 		const onError = (error: NodeJS.ErrnoException) => {
 			server.off("listening", onListening);
 			if (error.code === "EADDRINUSE") resolve(false);
-			else reject(new SternaError("unavailable", `cannot listen on ${address} port ${port}`, { cause: error }));
+			else
+				reject(
+					new SternaError("unavailable", `cannot listen on port ${port} of ${address ?? "this host"}`, {
+						cause: error,
+					}),
+				);
 		};
 		const onListening = () => {
 			server.off("error", onError);

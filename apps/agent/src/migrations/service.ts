@@ -1,0 +1,34 @@
+import type { AgentContext, MigrationService } from "../context.ts";
+import { IncomingMoves } from "./incoming.ts";
+import { JournalFiles } from "./journal-file.ts";
+import { beginLife } from "./life.ts";
+import type { Observe } from "./observe.ts";
+import { OutgoingMoves } from "./outgoing.ts";
+import { planMove } from "./plan.ts";
+
+/** What moves guests between this host and its peers. `observe` is for fault tests. */
+export function createMigrationService(context: AgentContext, observe: Observe = async () => {}): MigrationService {
+	const life = beginLife();
+	const journals = new JournalFiles(context.dataDir);
+	const outgoing = new OutgoingMoves({ context, journals, life, observe });
+	const incoming = new IncomingMoves({ context, life, observe });
+	return {
+		plan: (input, signal) => planMove(context, input, signal),
+		start: (input) => outgoing.start(input),
+		cancel: (migrationId) => outgoing.cancel(migrationId),
+		check: (input) => incoming.check(input),
+		prepare: (input, caller) => incoming.prepare(input, caller),
+		renew: (input, caller) => incoming.renew(input, caller),
+		run: (input, caller) => incoming.run(input, caller),
+		discard: (input, caller) => incoming.discard(input, caller),
+		active: () => outgoing.reports(),
+		async resumeAll() {
+			await incoming.resumeAll();
+			await outgoing.resumeAll();
+		},
+		async close() {
+			life.end();
+			await Promise.all([incoming.close(), outgoing.close()]);
+		},
+	};
+}
