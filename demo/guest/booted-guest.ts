@@ -61,7 +61,7 @@ export class BootedGuest {
 				settle(() => reject(new Error(`${why} before ${pattern}: ${this.#errors}${this.serial.slice(-2000)}`)));
 			const timer = setTimeout(() => fail(`${timeoutMs} ms passed`), timeoutMs);
 			this.#onSerial.add(look);
-			this.#ended.then(() => fail("QEMU ended"));
+			this.#ended.then(() => fail("QEMU ended"), reject);
 		});
 	}
 

@@ -9,7 +9,7 @@ import { once } from "node:events";
  */
 export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
 	const holder = spawn("flock", [path, "sh", "-c", "echo locked; exec cat >/dev/null"], {
-		stdio: ["pipe", "pipe", "inherit"],
+		stdio: ["pipe", "pipe", "ignore"],
 	});
 	const ended = once(holder, "close");
 	const first = await Promise.race([once(holder.stdout, "data").then(() => "locked" as const), ended]);
