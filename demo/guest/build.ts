@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+	chmodSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
@@ -79,6 +80,8 @@ async function build(work: string, image: GuestImage): Promise<void> {
 	writeFileSync(join(work, "initrd"), gzipSync(packCpio(entries), { level: 9 }));
 	renameSync(findFile(unpacked, /^vmlinuz-/), image.kernel);
 	renameSync(join(work, "initrd"), image.initrd);
+	// A guest's QEMU reads them as a user of its own.
+	for (const path of [image.kernel, image.initrd]) chmodSync(path, 0o644);
 }
 
 /** The package without a version only depends on the one that has the kernel. */
