@@ -28,6 +28,8 @@ const ConfigFile = z.strictObject({
 	name: Name.optional(),
 	/** Where peers reach this server; by default the address it reaches the console from. */
 	peerAddress: z.string().min(1).max(255).optional(),
+	/** The address of this server that peers and migration streams may reach; all by default. */
+	listenAddress: z.string().min(1).max(255).default("0.0.0.0"),
 	/** 0 takes a free port. */
 	peerPort: z.int().min(0).max(65535).default(7676),
 	/** Ports of migration streams, each open for one transfer only. */
@@ -48,8 +50,8 @@ const ConfigFile = z.strictObject({
 	sysroot: AbsolutePath.default("/"),
 	/** What guests may use together, when that is less than the server has. */
 	memoryBytes: z.int().min(0).optional(),
-	/** NICs whose loss is a failure of the server; by default those that carry a bridge or the default route. */
-	importantNics: z.array(InterfaceName).optional(),
+	/** NICs whose loss is a failure of the server. */
+	importantNics: z.array(InterfaceName).max(64).default([]),
 	metricsPeriodMs: z.int().min(500).max(60_000).default(5000),
 	diskSensorPeriodMs: z
 		.int()

@@ -6,11 +6,12 @@ import type { MigrationPlan, MigrationReport } from "@sterna/shared/migration";
 import type { CallName, Input, Output, ParsedInput, PeerAddress } from "@sterna/shared/protocol/commands";
 import type { Permit, SignedPermit } from "@sterna/shared/protocol/permit";
 import type { Caller } from "@sterna/shared/protocol/rpc";
-import type { StoragePool, Volume } from "@sterna/shared/volume";
+import type { Volume } from "@sterna/shared/volume";
 import type { Logger } from "pino";
 import type { AgentConfig } from "./config.ts";
 import type { GuestQueue } from "./guests/queue.ts";
 import type { GuestStore } from "./guests/store.ts";
+import type { PoolFolder } from "./host-facts.ts";
 
 /** Wall clock, injected so that tests can move it. */
 export interface Clock {
@@ -29,9 +30,9 @@ export interface Credentials {
 
 /** Turns names of the protocol into places on this server; nothing from a socket becomes a path in any other way. */
 export interface Places {
-	pools(): Promise<StoragePool[]>;
-	/** @throws {SternaError} `not_found` when this host has no such pool. */
-	pool(name: string): Promise<StoragePool>;
+	pools(): PoolFolder[];
+	/** Where volumes are. @throws {SternaError} `not_found` when this host has no such pool. */
+	locate(volumes: readonly Volume[]): VolumeLocation[];
 	/** Where the guest's volumes are, in the spec's order. */
 	volumes(spec: GuestSpec): VolumeLocation[];
 	/** Everything that the hypervisor needs to start the guest. @throws {SternaError} `not_found` naming what is missing. */

@@ -1,32 +1,27 @@
-import { link, lstat, mkdir, rm, statfs, writeFile } from "node:fs/promises";
+import { link, lstat, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Hypervisor, StartRequest, VolumeLocation } from "@sterna/hypervisor/hypervisor";
 import { SternaError } from "@sterna/shared/errors";
 import type { GuestSpec } from "@sterna/shared/guest";
-import type { StoragePool, Volume } from "@sterna/shared/volume";
+import type { Volume } from "@sterna/shared/volume";
 import { z } from "zod";
 import type { AgentConfig } from "./config.ts";
 import type { Places } from "./context.ts";
 import { readJsonFile } from "./durable-file.ts";
+import type { PoolFolder } from "./host-facts.ts";
 
 /** Stands in a pool's folder and says which pool it is, so that hosts that share the folder know it. */
 const PoolMarker = z.strictObject({ poolId: z.uuid() });
 const markerName = ".sterna-pool.json";
 
-interface OpenPool {
-	name: string;
-	kind: "local" | "shared";
-	path: string;
-	poolId: string;
-}
-
 /** Opens the configured pools and knows this server's folders. @throws {SternaError} `conflict` when a folder holds another pool. */
 export async function openPlaces(config: AgentConfig, hypervisor: Hypervisor): Promise<Places> {
 	await mkdir(config.imagesDir, { recursive: true });
-	const pools = new Map<string, OpenPool>();
+	const pools = new Map<string, PoolFolder>();
 	for (const pool of config.pools) {
 		await mkdir(pool.path, { recursive: true, mode: 0o711 });
-		pools.set(pool.name, { ...pool, poolId: await identifyPool(pool.path, pool.poolId) });
+		const poolId = await identifyPool(pool.path, pool.poolId);
+		pools.set(pool.name, { name: pool.name, kind: pool.kind, path: pool.path, poolId });
 	}
 
 	const volumes = (spec: GuestSpec) => spec.volumes.map(locate);
@@ -34,7 +29,7 @@ export async function openPlaces(config: AgentConfig, hypervisor: Hypervisor): P
 		volumeId: volume.id,
 		path: join(poolOf(volume.pool).path, `${volume.id}.qcow2`),
 	});
-	const poolOf = (name: string): OpenPool => {
+	const poolOf = (name: string): PoolFolder => {
 		const pool = pools.get(name);
 		if (!pool) throw new SternaError("not_found", `this host has no storage pool ${name}`);
 		return pool;
@@ -42,8 +37,8 @@ export async function openPlaces(config: AgentConfig, hypervisor: Hypervisor): P
 	const image = (name: string) => imagePath(config.imagesDir, name);
 
 	const places: Places = {
-		pools: () => Promise.all([...pools.values()].map(describePool)),
-		pool: (name) => describePool(poolOf(name)),
+		pools: () => [...pools.values()],
+		locate: (wanted) => wanted.map(locate),
 		volumes,
 		async startRequest(spec): Promise<StartRequest> {
 			const { boot } = spec;
@@ -96,11 +91,6 @@ async function identifyPool(path: string, wanted: string | undefined): Promise<s
 		});
 	}
 	return found.poolId;
-}
-
-async function describePool({ name, kind, path, poolId }: OpenPool): Promise<StoragePool> {
-	const { bsize, blocks, bavail } = await statfs(path);
-	return { name, kind, poolId, capacityBytes: blocks * bsize, freeBytes: bavail * bsize };
 }
 
 /** Image names hold no slash (`ResourceName`), and links are refused: nothing outside of the folder is ever read. */

@@ -213,10 +213,12 @@ export class Guests {
 				this.#needs.announce.guestChanged(event.report.guestId);
 				return;
 			case "poweredOff":
-				return this.#ended(event.guestId, null);
+				this.#ended(event.guestId, null);
+				return;
 			case "crashed":
 				this.#log.error({ guestId: event.guestId, ending: event.ending }, "guest crashed");
-				return this.#ended(event.guestId, printable(event.ending));
+				this.#ended(event.guestId, printable(event.ending));
+				return;
 			case "rebooted":
 				this.#log.info({ guestId: event.guestId }, "guest rebooted");
 				return;

@@ -21,7 +21,7 @@ const answerTimeoutMs = 30_000;
 const maxAnswerBytes = 256 * 1024;
 
 /** TLS options for a client that has joined: our certificate, the console's authority, and not just any host of it. */
-export function consoleTls(credentials: Credentials): ConnectionOptions {
+function consoleTls(credentials: Credentials): ConnectionOptions {
 	return {
 		...credentials,
 		minVersion: "TLSv1.3",
@@ -34,7 +34,7 @@ export function consoleTls(credentials: Credentials): ConnectionOptions {
 }
 
 /** A TLS server name; addresses have none (RFC 6066 §3). */
-export function serverName(address: string): string {
+function serverName(address: string): string {
 	return isIP(address) ? "" : address;
 }
 
@@ -71,7 +71,11 @@ export async function postToConsole<Schema extends z.ZodType>({
 	}
 }
 
-function recognise({ address, port }: ConsoleAddress, trust: Trust): Promise<TLSSocket> {
+/**
+ * Connects and makes sure that it is the console which answers; nothing was sent yet.
+ * @throws {SternaError} as `postToConsole`.
+ */
+export function recognise({ address, port }: ConsoleAddress, trust: Trust): Promise<TLSSocket> {
 	const options: ConnectionOptions =
 		"pin" in trust ? { minVersion: "TLSv1.3", rejectUnauthorized: false } : consoleTls(trust.credentials);
 	return new Promise((resolve, reject) => {

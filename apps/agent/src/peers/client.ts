@@ -79,7 +79,10 @@ export class PeerClient implements Peers {
 
 	/** Nobody calls: a connection out of use is closed now, a kept one after a while. */
 	#rest(key: string, connection: Connection): void {
-		if (this.#connections.get(key) !== connection) return end(connection);
+		if (this.#connections.get(key) !== connection) {
+			end(connection);
+			return;
+		}
 		connection.idleTimer = setTimeout(() => this.#retire(key), idleMs);
 		connection.idleTimer.unref();
 	}

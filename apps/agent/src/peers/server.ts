@@ -1,6 +1,5 @@
 import type { AddressInfo } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
-import { asSternaError } from "@sterna/shared/errors";
 import { hostIdOfAltName } from "@sterna/shared/protocol/join";
 import type { Handlers } from "@sterna/shared/protocol/rpc";
 import type { Logger } from "pino";
@@ -26,14 +25,15 @@ export interface PeerServer {
  * @throws when the port is taken.
  */
 export function listenForPeers(options: {
-	address: string | undefined;
+	address: string;
 	port: number;
 	credentials: Credentials;
-	handlers: Handlers;
+	/** Peers that come before the agent is ready wait for it. */
+	handlers: Promise<Handlers>;
 	revocations: Revocations;
 	log: Logger;
 }): Promise<PeerServer> {
-	const { revocations, handlers } = options;
+	const { revocations } = options;
 	const log = options.log.child({ part: "peers" });
 	const open = new Map<TLSSocket, string>();
 	const server = createServer({ ...tlsOf(options.credentials), handshakeTimeout: handshakeTimeoutMs });
@@ -55,13 +55,15 @@ export function listenForPeers(options: {
 		socket.setKeepAlive(true, keepAliveMs);
 		socket.setNoDelay(true);
 		const peerLog = log.child({ peerHostId: hostId });
-		endpointOver(socket, {
-			program,
-			handlers,
-			caller: { audience: "peer", hostId },
-			onProtocolError: (error) => peerLog.warn({ err: error }, "peer broke the protocol"),
-			onHandlerError: (command, error) => peerLog.error({ command, err: asSternaError(error).cause }, "command failed"),
-		});
+		void options.handlers.then((handlers) =>
+			endpointOver(socket, {
+				program,
+				handlers,
+				caller: { audience: "peer", hostId },
+				onProtocolError: (error) => peerLog.warn({ err: error }, "peer broke the protocol"),
+				onHandlerError: (command, err) => peerLog.error({ command, err }, "command failed"),
+			}),
+		);
 	});
 	revocations.onChange(() => {
 		for (const [socket, hostId] of open) if (revocations.has(hostId)) socket.destroy();

@@ -1,0 +1,275 @@
+import { randomUUID } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
+import { SternaError } from "@sterna/shared/errors";
+import type { HostFacts } from "@sterna/shared/host";
+import type { GuestId, HostId } from "@sterna/shared/ids";
+import type { Handlers } from "@sterna/shared/protocol/rpc";
+import type { Logger } from "pino";
+import { createHandlers } from "./commands.ts";
+import { type AgentConfig, readConfig } from "./config.ts";
+import type { AgentContext, Clock, CreateMigrationService } from "./context.ts";
+import { Counters } from "./counters.ts";
+import { openDriver } from "./driver.ts";
+import { makeFolderDurably } from "./durable-file.ts";
+import { damageFindings } from "./guests/damage.ts";
+import { Guests } from "./guests/lifecycle.ts";
+import { GuestQueue } from "./guests/queue.ts";
+import { GuestStore } from "./guests/store.ts";
+import { HostFactsReader } from "./host-facts.ts";
+import { credentialsOf, type Identity, readIdentity } from "./identity/identity.ts";
+import { keepRenewed } from "./identity/renewal.ts";
+import type { ConsoleAddress } from "./identity/request.ts";
+import { Link, type LinkTimes } from "./link.ts";
+import { claimDataFolder, listenLocally } from "./local.ts";
+import { verifyPermit } from "./migrations/permit.ts";
+import { createMigrationService } from "./migrations/service.ts";
+import { PeerClient } from "./peers/client.ts";
+import { Revocations } from "./peers/revocations.ts";
+import { listenForPeers } from "./peers/server.ts";
+import { openPlaces } from "./places.ts";
+import { Report } from "./report.ts";
+import { SensorCollector, systemClock } from "./sensors/collector.ts";
+import { createSensorRoot, type SensorRoot } from "./sensors/root.ts";
+import { Undo } from "./undo.ts";
+import { agentVersion } from "./version.ts";
+
+const factsPeriodMs = 30_000;
+const lookupTimeoutMs = 2000;
+
+export interface AgentOptions {
+	dataDir: string;
+	log: Logger;
+	/** By default what `<dataDir>/config.json` says. */
+	config?: AgentConfig;
+	clock?: Clock;
+	/** By default the driver that the configuration names. */
+	hypervisor?: Hypervisor;
+	/** By default the boot that the kernel names. */
+	bootId?: string;
+	linkTimes?: LinkTimes;
+	createMigrations?: CreateMigrationService;
+}
+
+export interface Agent {
+	readonly hostId: HostId;
+	readonly peerPort: number;
+	readonly report: Report;
+	readonly link: Link;
+	/** Ends the agent. Guests run on, and migrations are taken up by its next life. */
+	close(): Promise<void>;
+}
+
+/**
+ * Starts the agent of a server that has joined. Fulfilled when it serves its peers and the local command line; the
+ * console is dialled from then on, for as long as it takes.
+ * @throws {SternaError} `wrong_state` when the server has not joined, `conflict` when another agent has the folder.
+ */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+	const undo = new Undo();
+	try {
+		return await compose(options, undo);
+	} catch (error) {
+		await undo.run();
+		throw error;
+	}
+}
+
+async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
+	const { dataDir, log, clock = systemClock } = options;
+	const startedAt = clock.now();
+	await makeFolderDurably(dataDir);
+	undo.add(await claimDataFolder(dataDir));
+	let identity = await mustHaveJoined(dataDir);
+	const { hostId } = identity;
+	const credentials = () => credentialsOf(identity);
+	const config = options.config ?? (await readConfig(dataDir));
+	const root = createSensorRoot(config.sysroot);
+	const bootId = options.bootId ?? (await readBootId(root));
+	const counters = await Counters.open(dataDir);
+	const store = await GuestStore.open(dataDir);
+	const revocations = await Revocations.open(dataDir);
+
+	const hypervisor = options.hypervisor ?? (await openDriver(config, dataDir));
+	undo.add(() => hypervisor.close());
+	const hypervisorFacts = await hypervisor.probe();
+	const places = await openPlaces(config, hypervisor);
+
+	const peers = new PeerClient({ credentials, revocations });
+	undo.add(() => peers.close());
+	const ready = Promise.withResolvers<Handlers>();
+	const peerServer = await listenForPeers({
+		address: config.listenAddress,
+		port: config.peerPort,
+		credentials: credentials(),
+		handlers: ready.promise,
+		revocations,
+		log,
+	});
+	undo.add(() => peerServer.close());
+
+	const factsReader = new HostFactsReader(root, join(dataDir, "images.json"));
+	const facts = async (): Promise<HostFacts> =>
+		factsReader.read({
+			hostId,
+			name: config.name ?? identity.name,
+			agentVersion,
+			bootId,
+			peerAddress: config.peerAddress ?? (await addressTowards(identity.console)),
+			peerPort: peerServer.port,
+			networks: config.networks.map((network) => ({
+				name: network.name,
+				kind: "bridge" in network ? ("bridge" as const) : ("user" as const),
+			})),
+			pools: places.pools(),
+			imagesDir: config.imagesDir,
+			memoryLimitBytes: config.memoryBytes,
+			hypervisor: hypervisorFacts,
+		});
+	const report = new Report({ facts: await facts(), nextGeneration: () => counters.nextGeneration() });
+
+	const guestListeners = new Set<() => void>();
+	const tellGuest = (guestId: GuestId) => {
+		report.setGuest(guestId, guests.view(guestId));
+		for (const listener of guestListeners) listener();
+	};
+	const base = { hostId, dataDir, bootId, config, clock, log, hypervisor, store, places, peers, credentials, facts };
+	const queue = new GuestQueue();
+	const migrationChanged = report.setMigration.bind(report);
+	const guests = new Guests({ ...base, queue, announce: { guestChanged: tellGuest, migrationChanged } });
+	undo.add(() => guests.close());
+	const context: AgentContext = {
+		...base,
+		queue,
+		announce: {
+			guestChanged: (guestId) => {
+				guests.refresh(guestId).catch((err: unknown) => log.error({ guestId, err }, "guest could not be looked at"));
+			},
+			migrationChanged,
+		},
+		verifyPermit: (signed) => verifyPermit(signed, { authority: identity.authority, hostId }),
+	};
+	const migrations = (options.createMigrations ?? createMigrationService)(context);
+	undo.add(() => migrations.close());
+
+	await guests.adopt();
+	for (const view of guests.views()) report.setGuest(view.guestId, view);
+	await migrations.resumeAll();
+	for (const migration of migrations.active()) report.setMigration(migration);
+
+	const damage = damageFindings(store.damaged(), clock.now());
+	const sensors = await SensorCollector.open({
+		root,
+		statePath: join(dataDir, "sensors.json"),
+		bootId,
+		pools: places.pools(),
+		importantNics: config.importantNics,
+		...(config.diskSensorPeriodMs === undefined ? {} : { periodsMs: { disk: config.diskSensorPeriodMs } }),
+		clock: systemClock,
+		log,
+		onChange: (findings) => report.setFindings([...damage, ...findings]),
+	});
+	undo.add(() => sensors.close());
+	report.setFindings([...damage, ...sensors.findings()]);
+	sensors.start();
+
+	const handlers = createHandlers({
+		hypervisor,
+		guests,
+		store,
+		report,
+		revocations,
+		migrations,
+		hostMetrics: () => [],
+		guestMetrics: () => [],
+		onGuestChange: (listener) => {
+			guestListeners.add(listener);
+			return () => guestListeners.delete(listener);
+		},
+		status: () => ({
+			pid: process.pid,
+			agentVersion,
+			startedAt,
+			console: { ...identity.console, ...link.state },
+			damagedGuests: store.damaged().slice(0, 2000),
+		}),
+	});
+	const link = new Link({
+		console: identity.console,
+		credentials,
+		handlers,
+		counters,
+		clock,
+		log,
+		...(options.linkTimes ? { times: options.linkTimes } : {}),
+	});
+	const local = await listenLocally({ dataDir, handlers, log });
+	undo.add(() => local.close());
+	ready.resolve(handlers);
+	link.start();
+	undo.add(() => link.close());
+
+	const ended = new AbortController();
+	undo.add(() => ended.abort());
+	keepRenewed({
+		dataDir,
+		clock,
+		log,
+		current: () => identity,
+		onRenewed: (renewed) => {
+			identity = renewed;
+			peerServer.renew(credentials());
+		},
+		signal: ended.signal,
+	});
+	repeat(factsPeriodMs, ended.signal, async () => {
+		report.setFacts(await facts().catch(() => report.facts));
+	});
+	log.info({ hostId, peerPort: peerServer.port, guests: guests.views().length }, "agent started");
+	return { hostId, peerPort: peerServer.port, report, link, close: () => undo.run() };
+}
+
+async function mustHaveJoined(dataDir: string): Promise<Identity> {
+	const identity = await readIdentity(dataDir);
+	if (identity) return identity;
+	throw new SternaError("wrong_state", "this server has not joined a console", {
+		cure: "take a join string from Hosts, Join a server, and run: sterna-agent join <join string>",
+	});
+}
+
+/** Without a boot id every start counts as a new boot: a guest is then never taken for one that should still run. */
+async function readBootId(root: SensorRoot): Promise<string> {
+	return (await root.readText("/proc/sys/kernel/random/boot_id"))?.trim() || randomUUID();
+}
+
+/**
+ * The address this server has on its way to the console; no packet is sent (connect(2) on a datagram socket). Without a
+ * way there it is the server's name: an agent starts and keeps its guests on a server that is cut off.
+ */
+function addressTowards({ address, port }: ConsoleAddress): Promise<string> {
+	return new Promise((resolve) => {
+		const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+		const tell = (found: string) => {
+			clearTimeout(timer);
+			socket.removeAllListeners();
+			socket.close();
+			resolve(found);
+		};
+		const timer = setTimeout(() => tell(hostname()), lookupTimeoutMs);
+		socket.once("error", () => tell(hostname()));
+		socket.connect(port, address, () => tell(socket.address().address));
+	});
+}
+
+/** Runs `task` again and again, each `periodMs` after the last ended. */
+function repeat(periodMs: number, signal: AbortSignal, task: () => Promise<void>): void {
+	const timer = setTimeout(() => {
+		void task().finally(() => {
+			if (!signal.aborted) repeat(periodMs, signal, task);
+		});
+	}, periodMs);
+	timer.unref();
+	signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+}

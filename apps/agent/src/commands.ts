@@ -1,0 +1,113 @@
+import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
+import { SternaError } from "@sterna/shared/errors";
+import type { GuestMetrics, GuestReport } from "@sterna/shared/guest";
+import type { HostMetrics } from "@sterna/shared/host";
+import type { GuestId } from "@sterna/shared/ids";
+import type { AgentStatus } from "@sterna/shared/protocol/commands";
+import type { Caller, Handlers } from "@sterna/shared/protocol/rpc";
+import type { MigrationService } from "./context.ts";
+import type { Guests } from "./guests/lifecycle.ts";
+import { followSerialLog } from "./guests/serial.ts";
+import type { GuestStore } from "./guests/store.ts";
+import type { Revocations } from "./peers/revocations.ts";
+import type { Report } from "./report.ts";
+
+export interface CommandNeeds {
+	hypervisor: Hypervisor;
+	guests: Guests;
+	store: GuestStore;
+	report: Report;
+	revocations: Revocations;
+	migrations: MigrationService;
+	hostMetrics(since: number): HostMetrics[];
+	guestMetrics(guestId: GuestId, since: number): GuestMetrics[];
+	/** Calls back when any guest's process or record changed. */
+	onGuestChange(listener: () => void): () => void;
+	status(): AgentStatus;
+}
+
+/** Everything this agent can be asked, and who answers it. The endpoint has parsed the input and checked the audience. */
+export function createHandlers(needs: CommandNeeds): Handlers {
+	const { guests, report, migrations, hypervisor } = needs;
+	/** The guest as it was just told, with its place in the sequence. */
+	const told = (guestId: GuestId): GuestReport => {
+		const guest = report.guest(guestId);
+		if (!guest) throw new SternaError("not_found", `guest ${guestId} is not on this host`);
+		return guest;
+	};
+	return {
+		"host.describe": async () => report.facts,
+		"host.snapshot": async () => report.snapshot(),
+		"host.report": ({ after }, _caller, signal) => report.follow(after, signal),
+		"host.metrics": async ({ since }) => ({ samples: needs.hostMetrics(since) }),
+		"host.setRevocations": async ({ hostIds }) => {
+			await needs.revocations.set(hostIds);
+			return {};
+		},
+		"agent.status": async () => needs.status(),
+
+		"guest.create": async ({ spec, epoch }) => {
+			await guests.create(spec, epoch);
+			return told(spec.id);
+		},
+		"guest.start": async ({ guestId, epoch }) => {
+			await guests.start(guestId, epoch);
+			return told(guestId);
+		},
+		"guest.shutDown": async ({ guestId, epoch }) => {
+			await guests.shutDown(guestId, epoch);
+			return told(guestId);
+		},
+		"guest.powerOff": async ({ guestId, epoch }) => {
+			await guests.powerOff(guestId, epoch);
+			return told(guestId);
+		},
+		"guest.pause": async ({ guestId, epoch }) => {
+			await guests.pause(guestId, epoch);
+			return told(guestId);
+		},
+		"guest.resume": async ({ guestId, epoch }) => {
+			await guests.resume(guestId, epoch);
+			return told(guestId);
+		},
+		"guest.delete": async ({ guestId, epoch }) => {
+			await guests.delete(guestId, epoch);
+			return {};
+		},
+		"guest.metrics": async ({ guestId, since }) => ({ samples: needs.guestMetrics(guestId, since) }),
+		"guest.serialOutput": ({ guestId, fromOffset }, _caller, signal) => {
+			mustBeHere(needs.store, guestId);
+			return followSerialLog({
+				path: hypervisor.serialLogPath(guestId),
+				fromOffset,
+				isAlive: () => guests.isAlive(guestId),
+				onChange: needs.onGuestChange,
+				signal,
+			});
+		},
+		"guest.serialInput": async ({ guestId, data }) => {
+			mustBeHere(needs.store, guestId);
+			await hypervisor.serialWrite(guestId, Buffer.from(data, "base64"));
+			return {};
+		},
+
+		"migration.plan": (input, _caller, signal) => migrations.plan(input, signal),
+		"migration.start": (input) => migrations.start(input),
+		"migration.cancel": ({ migrationId }) => migrations.cancel(migrationId),
+		"incoming.check": (input, caller) => migrations.check(input, proved(caller)),
+		"incoming.prepare": (input, caller) => migrations.prepare(input, proved(caller)),
+		"incoming.renew": (input, caller) => migrations.renew(input, proved(caller)),
+		"incoming.run": (input, caller) => migrations.run(input, proved(caller)),
+		"incoming.discard": (input, caller) => migrations.discard(input, proved(caller)),
+	};
+}
+
+function mustBeHere(store: GuestStore, guestId: GuestId): void {
+	if (!store.get(guestId)?.spec) throw new SternaError("not_found", `guest ${guestId} is not on this host`);
+}
+
+/** A peer is nobody without the host id of its certificate. */
+function proved(caller: Caller): Caller {
+	if (caller.hostId === null) throw new SternaError("forbidden", "only a peer host may say that");
+	return caller;
+}
