@@ -119,7 +119,7 @@ export type HandOverEvent =
 export type Effect =
 	/** Target: start the process with its CPUs held, empty. */
 	| { do: "startHeld" }
-	/** Target: let the CPUs of the loaded process go, then tell `arrived`. */
+	/** Target: let the CPUs of the loaded process go, then tell `arrived`. Not any more when the record has another owner or the arrival is complete. */
 	| { do: "letGo" }
 	/** Target: the loaded process is gone: start the guest from its disks, then tell `arrived`. */
 	| { do: "bootFromDisk" }

@@ -284,7 +284,7 @@ function carryOut(before: World, side: Side, effect: Pending, broken: Break | nu
 		}
 		case "letGo":
 		case "bootFromDisk": {
-			if (record?.role !== "owner") return world;
+			if (record?.role !== "owner" || record.arrival?.resumedAt !== null) return world;
 			const gone = effect.do === "letGo" && process === "absent";
 			return gone
 				? decide(world, side, { type: "recover", process }, broken).world

@@ -13,8 +13,18 @@ export interface Bounds {
 	maxStates: number;
 }
 
-/** What `./sterna explore handover` runs. */
-export const fullBounds: Bounds = { moves: 2, crashes: 2, deaths: 1, maxStates: 5_000_000 };
+/** What `./sterna explore handover` runs: there and back under many faults, and three moves under few. */
+export const fullBounds: readonly Bounds[] = [
+	{ moves: 2, crashes: 3, deaths: 1, maxStates: 5_000_000 },
+	{ moves: 3, crashes: 1, deaths: 0, maxStates: 5_000_000 },
+];
+
+/** With a mistake built in: fewest moves and faults first, so that the trace has no step that is not needed. */
+export const mistakeBounds: readonly Bounds[] = [
+	{ moves: 1, crashes: 1, deaths: 0, maxStates: 5_000_000 },
+	{ moves: 2, crashes: 0, deaths: 0, maxStates: 5_000_000 },
+	{ moves: 2, crashes: 1, deaths: 0, maxStates: 5_000_000 },
+];
 
 export interface Exploration {
 	states: number;
