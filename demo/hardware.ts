@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /**
@@ -19,6 +19,7 @@ const controller = "sys/devices/system/edac/mc/mc0";
 
 export function makeHardware(sysroot: string): Hardware {
 	rmSync(sysroot, { recursive: true, force: true });
+	mkdirSync(sysroot, { recursive: true });
 	const write = (path: string, content: string) => {
 		mkdirSync(dirname(join(sysroot, path)), { recursive: true });
 		writeFileSync(join(sysroot, path), content);
@@ -27,8 +28,7 @@ export function makeHardware(sysroot: string): Hardware {
 		mkdirSync(dirname(join(sysroot, path)), { recursive: true });
 		symlinkSync(`/${path}`, join(sysroot, path));
 	};
-	for (const path of ["proc", "etc", "sys/class/net", "sys/class/hwmon", "sys/class/thermal", "sys/fs", "sys/block"])
-		borrow(path);
+	for (const path of ["proc", "etc", "sys/class/net", "sys/class/hwmon", "sys/class/thermal", "sys/fs"]) borrow(path);
 	for (const part of readdirSync("/sys/devices/system")) if (part !== "edac") borrow(`sys/devices/system/${part}`);
 
 	const memory = (corrected: number, uncorrected: number) => {
@@ -47,11 +47,9 @@ export function makeHardware(sysroot: string): Hardware {
 			write(`${dimm}/dimm_ue_count`, `${broken ? uncorrected : 0}\n`);
 		}
 	};
-	const disk = (passed: boolean) => {
-		write("dev/.keep", "");
-		write("tools/smartctl/--scan-open.json", JSON.stringify({ devices: [{ name: "/dev/sda", type: "sat" }] }));
-		write("tools/smartctl/sda.json", JSON.stringify(smart(passed)));
-	};
+	const disk = (passed: boolean) => write("run/tools/smartctl/sda", JSON.stringify(smart(passed)));
+	write("sys/block/sda/dev", `${deviceOf(sysroot)}\n`);
+	write("dev/kmsg", "");
 	memory(0, 0);
 	disk(true);
 	return {
@@ -63,6 +61,12 @@ export function makeHardware(sysroot: string): Hardware {
 			disk(true);
 		},
 	};
+}
+
+/** The device that carries a folder, as `8:1`: the demo's disk takes its place (makedev(3) of glibc). */
+function deviceOf(folder: string): string {
+	const { dev } = statSync(folder);
+	return `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
 }
 
 /** What smartctl prints of a SATA disk, in the fields that the disk sensor reads. */

@@ -5,7 +5,7 @@ import { type Hardware, makeHardware } from "./hardware.ts";
 import type { DemoServerNetwork } from "./network.ts";
 import { type Running, startProcess, stopProcess, tail } from "./processes.ts";
 
-const agentEntry = new URL("../apps/agent/dist/sterna-agent.mjs", import.meta.url).pathname;
+const agentEntry = new URL("../apps/agent/dist/sterna-agent.js", import.meta.url).pathname;
 
 /** One server of the demo: a folder, an address, an agent. */
 export interface DemoServer {
