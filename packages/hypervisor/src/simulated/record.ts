@@ -1,0 +1,43 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { GuestSpec } from "@sterna/shared/guest";
+import { VolumeId } from "@sterna/shared/ids";
+import { z } from "zod";
+
+/** A simulated guest as its file says it. There is no process: the guest is what the file and the clock make it. */
+export const SimulatedGuest = z.strictObject({
+	spec: GuestSpec,
+	machine: z.string(),
+	volumes: z.array(z.strictObject({ volumeId: VolumeId, path: z.string() })),
+	/** `ended`: as if its process were gone. */
+	state: z.enum(["running", "paused", "loading", "loaded", "handedOver", "ended"]),
+	/** What the guest had counted when `countedAt` was. While it runs it counts on, one per tick. */
+	count: z.int().min(0),
+	countedAt: z.number(),
+	/** When it was first started: its counters are computed from it. */
+	startedAt: z.number(),
+	copiedVolumes: z.array(VolumeId),
+	ending: z.string().nullable(),
+});
+export type SimulatedGuest = z.infer<typeof SimulatedGuest>;
+
+/** A simulated volume: its size, and the count that a guest wrote last. */
+export const SimulatedVolume = z.strictObject({ simulatedVolumeBytes: z.int().min(0), count: z.int().min(0) });
+export type SimulatedVolume = z.infer<typeof SimulatedVolume>;
+
+/** Null when there is no such file, or it is not one of ours. */
+export async function readJsonFile<Value>(path: string, kind: z.ZodType<Value>): Promise<Value | null> {
+	const text = await readFile(path, "utf8").catch(() => null);
+	if (text === null) return null;
+	try {
+		return kind.parse(JSON.parse(text));
+	} catch {
+		return null;
+	}
+}
+
+/** The old content or the new one, never a part. */
+export async function writeJsonFile(path: string, value: SimulatedGuest | SimulatedVolume): Promise<void> {
+	const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
+	await writeFile(partial, JSON.stringify(value));
+	await rename(partial, path);
+}
