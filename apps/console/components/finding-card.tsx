@@ -72,12 +72,7 @@ export function FindingCard({ finding, withHost = false }: FindingCardProps) {
 			</dl>
 			<details className="mt-2">
 				<summary className="inline-block min-h-6 cursor-pointer text-sm text-accent">Raw reading</summary>
-				<pre
-					// biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard
-					tabIndex={0}
-					aria-label="Raw reading"
-					className="mt-1 max-h-48 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-sm whitespace-pre-wrap wrap-anywhere"
-				>
+				<pre className="mt-1 rounded-lg border border-line bg-sunken p-3 font-mono text-sm whitespace-pre-wrap wrap-anywhere">
 					{finding.raw}
 				</pre>
 			</details>

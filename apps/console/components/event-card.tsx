@@ -1,0 +1,61 @@
+import Link from "next/link";
+import type { EventView } from "../server/views.ts";
+import { Chip } from "../ui/chip.tsx";
+import { Time } from "../ui/time.tsx";
+import { hrefOf } from "./event-list.tsx";
+import { healthTone } from "./words.ts";
+
+interface EventCardProps {
+	event: EventView;
+	/** Shows the evidence at once. */
+	open?: boolean;
+}
+
+/** One event whole: when, who, what, why, which objects, the evidence, and its seal. */
+export function EventCard({ event, open = false }: EventCardProps) {
+	return (
+		<div className="grid gap-x-4 gap-y-1 sm:grid-cols-[7rem_minmax(0,1fr)]">
+			<Link
+				href={`/events?event=${event.sequence}`}
+				aria-label={`Event ${event.sequence}`}
+				className="text-sm text-faint hover:underline"
+			>
+				<Time at={event.at} /> <span className="sm:block">no. {event.sequence}</span>
+			</Link>
+			<div className="min-w-0">
+				<p className="wrap-anywhere">
+					{event.severity && (
+						<span className="mr-2">
+							<Chip tone={healthTone[event.severity]}>{event.severity}</Chip>
+						</span>
+					)}
+					<span className="font-medium">{event.sentence}</span>
+				</p>
+				{event.why && <p className="text-soft wrap-anywhere">{event.why}</p>}
+				<p className="mt-0.5 flex flex-wrap gap-x-3 text-sm text-soft">
+					<span>{event.actor}</span>
+					<span className="font-mono">{event.kind}</span>
+					{event.objects.map((object) => {
+						const href = hrefOf(object);
+						return href ? (
+							<Link key={`${object.type}:${object.id}`} href={href} className="text-accent hover:underline">
+								{object.name}
+							</Link>
+						) : (
+							<span key={`${object.type}:${object.id}`}>{object.name}</span>
+						);
+					})}
+				</p>
+				{event.evidence !== null && (
+					<details className="mt-1" open={open}>
+						<summary className="inline-block min-h-6 cursor-pointer text-sm text-accent">Evidence</summary>
+						<pre className="mt-1 rounded-lg border border-line bg-sunken p-3 font-mono text-sm whitespace-pre-wrap wrap-anywhere">
+							{JSON.stringify(event.evidence, null, 2)}
+						</pre>
+					</details>
+				)}
+				{open && <p className="mt-2 font-mono text-sm text-faint wrap-anywhere">seal {event.hash}</p>}
+			</div>
+		</div>
+	);
+}

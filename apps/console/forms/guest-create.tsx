@@ -1,0 +1,347 @@
+"use client";
+import { Name } from "@sterna/shared/names";
+import { formatBytes, GiB, MiB } from "@sterna/shared/units";
+import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
+import { useRouter } from "next/navigation";
+import { useDeferredValue, useState } from "react";
+import { toast } from "sonner";
+import { useRoleRefusal } from "../components/me.tsx";
+import { PlacementList } from "../components/placement-list.tsx";
+import { ProblemNotice, toastProblem } from "../components/problem.tsx";
+import { useTRPC } from "../components/trpc.tsx";
+import type { Inputs } from "../server/root.ts";
+import type { CreatePlan } from "../server/views.ts";
+import { Button } from "../ui/button.tsx";
+import { Field, TextField } from "../ui/field.tsx";
+import { Panel } from "../ui/panel.tsx";
+import { Select } from "../ui/select.tsx";
+import { SkeletonRows } from "../ui/skeleton.tsx";
+import { Switch } from "../ui/switch.tsx";
+
+type NewGuest = Inputs["guests"]["create"];
+
+interface Draft {
+	name: string;
+	vcpus: string;
+	memoryMiB: string;
+	bootFrom: "kernel" | "disk";
+	kernel: string | null;
+	initrd: string | null;
+	commandLine: string;
+	diskGiB: string;
+	diskImage: string | null;
+	pool: string | null;
+	network: string | null;
+	hostId: string | null;
+	start: boolean;
+}
+
+const noChoice = "none";
+const fresh: Draft = {
+	name: "",
+	vcpus: "1",
+	memoryMiB: "256",
+	bootFrom: "kernel",
+	kernel: null,
+	initrd: null,
+	commandLine: "console=ttyS0",
+	diskGiB: "1",
+	diskImage: null,
+	pool: null,
+	network: null,
+	hostId: null,
+	start: true,
+};
+
+/** A new guest: a short form, and beside it where it would go and why, kept up to date while it is filled. */
+export function GuestCreateForm() {
+	const trpc = useTRPC();
+	const router = useRouter();
+	const roleRefusal = useRoleRefusal("operator");
+	const [draft, setDraft] = useState(fresh);
+	const [touched, setTouched] = useState(false);
+	const set = (patch: Partial<Draft>) => setDraft((before) => ({ ...before, ...patch }));
+
+	const [offers, setOffers] = useState<CreatePlan | null>(null);
+	const errors = errorsOf(draft);
+	const wanted = useDeferredValue(wantedOf(draft, offers));
+	const { name: _name, boot: _boot, start: _start, ...sizes } = wanted;
+	const plan = useQuery(
+		trpc.guests.planCreate.queryOptions(
+			{ ...sizes, boot: wanted.boot },
+			{ placeholderData: keepPreviousData, staleTime: 0, enabled: Object.keys(errors.sizes).length === 0 },
+		),
+	);
+	if (plan.data && plan.data !== offers) setOffers(plan.data);
+	const place = plan.data?.candidates.find((candidate) => candidate.chosen);
+
+	const create = useMutation(
+		trpc.guests.create.mutationOptions({
+			onSuccess: ({ guestId }) => {
+				toast.success(`${draft.name} was created`, {
+					action: { label: "Events", onClick: () => router.push(`/events?object=${guestId}`) },
+				});
+				router.push(`/guests/${guestId}`);
+			},
+			onError: (error) => toastProblem(`${draft.name} was not created`, error),
+		}),
+	);
+	const reason =
+		roleRefusal ??
+		errors.name ??
+		Object.values(errors.sizes)[0] ??
+		(draft.bootFrom === "kernel" && wanted.boot.from === "kernel" && wanted.boot.kernel === ""
+			? "no host offers a kernel image"
+			: null) ??
+		(plan.data ? (place ? null : "no host can take it; see the plan") : "the plan is not there yet");
+
+	return (
+		<form
+			noValidate
+			className="grid items-start gap-[18px] xl:grid-cols-[minmax(0,1fr)_minmax(340px,1fr)]"
+			onSubmit={(event) => {
+				event.preventDefault();
+				setTouched(true);
+				if (!reason && !create.isPending) create.mutate(wanted);
+			}}
+		>
+			<Panel title="The guest">
+				<div className="flex flex-col gap-4">
+					<TextField
+						label="Name"
+						hint="Lower-case letters, digits and hyphens."
+						error={touched || draft.name !== "" ? errors.name : null}
+						value={draft.name}
+						onValue={(name) => set({ name })}
+						autoComplete="off"
+						maxLength={63}
+						autoFocus
+						required
+					/>
+					<div className="grid grid-cols-2 gap-4">
+						<TextField
+							label="Processors"
+							unit="vCPU"
+							inputMode="numeric"
+							error={errors.sizes.vcpus}
+							value={draft.vcpus}
+							onValue={(vcpus) => set({ vcpus })}
+						/>
+						<TextField
+							label="Memory"
+							unit="MiB"
+							inputMode="numeric"
+							error={errors.sizes.memory}
+							value={draft.memoryMiB}
+							onValue={(memoryMiB) => set({ memoryMiB })}
+						/>
+					</div>
+					<Field label="Boots from">
+						<Select
+							label="Boots from"
+							value={draft.bootFrom}
+							choices={[
+								{
+									value: "kernel",
+									label: "A kernel image",
+									note: "The kernel and initrd come from the hosts’ image folder.",
+								},
+								{ value: "disk", label: "Its disk", note: "The disk starts as a copy of an image." },
+							]}
+							onValue={(value) => set({ bootFrom: value === "disk" ? "disk" : "kernel" })}
+						/>
+					</Field>
+					{draft.bootFrom === "kernel" && (
+						<>
+							<div className="grid gap-4 sm:grid-cols-2">
+								<ImageChoice
+									label="Kernel"
+									offers={offers}
+									value={wanted.boot.from === "kernel" ? wanted.boot.kernel : ""}
+									onValue={(kernel) => set({ kernel })}
+								/>
+								<ImageChoice
+									label="Initrd"
+									optional
+									offers={offers}
+									value={wanted.boot.from === "kernel" ? (wanted.boot.initrd ?? noChoice) : noChoice}
+									onValue={(initrd) => set({ initrd })}
+								/>
+							</div>
+							<TextField
+								label="Kernel command line"
+								value={draft.commandLine}
+								onValue={(commandLine) => set({ commandLine })}
+								className="font-mono text-sm!"
+								spellCheck={false}
+							/>
+						</>
+					)}
+					<div className="grid gap-4 sm:grid-cols-2">
+						<TextField
+							label="Disk"
+							unit="GiB"
+							inputMode="decimal"
+							hint={draft.bootFrom === "kernel" ? "0 for none." : undefined}
+							error={errors.sizes.disk}
+							value={draft.diskGiB}
+							onValue={(diskGiB) => set({ diskGiB })}
+						/>
+						<Field label="In pool">
+							<Select
+								label="In pool"
+								value={wanted.volumes[0]?.pool ?? draft.pool ?? noChoice}
+								choices={(offers?.pools ?? []).map((pool) => ({
+									value: pool.name,
+									label: pool.name,
+									note: `${pool.kind}, on ${pool.hosts} ${pool.hosts === 1 ? "host" : "hosts"}`,
+								}))}
+								onValue={(pool) => set({ pool })}
+							/>
+						</Field>
+					</div>
+					{draft.bootFrom === "disk" && (
+						<ImageChoice
+							label="Disk starts as a copy of"
+							offers={offers}
+							value={wanted.volumes[0]?.fromImage ?? ""}
+							onValue={(diskImage) => set({ diskImage })}
+						/>
+					)}
+					<div className="grid gap-4 sm:grid-cols-2">
+						<Field label="Network">
+							<Select
+								label="Network"
+								value={wanted.networks[0] ?? noChoice}
+								choices={[
+									...(offers?.networks ?? []).map((network) => ({
+										value: network.name,
+										label: network.name,
+										note: `on ${network.hosts} ${network.hosts === 1 ? "host" : "hosts"}`,
+									})),
+									{ value: noChoice, label: "None" },
+								]}
+								onValue={(network) => set({ network })}
+							/>
+						</Field>
+						<Field label="Host">
+							<Select
+								label="Host"
+								value={draft.hostId ?? noChoice}
+								choices={[
+									{ value: noChoice, label: "Best place", note: "The planner chooses and says why." },
+									...(plan.data?.candidates ?? []).map(({ host }) => ({ value: host.id, label: host.name })),
+								]}
+								onValue={(value) => set({ hostId: value === noChoice ? null : value })}
+							/>
+						</Field>
+					</div>
+					<div className="flex items-center justify-between gap-4">
+						<span>Start it at once</span>
+						<Switch label="Start it at once" checked={draft.start} onChange={(start) => set({ start })} />
+					</div>
+				</div>
+			</Panel>
+			<Panel title="What will happen">
+				{plan.error ? (
+					<ProblemNotice error={plan.error} onRetry={() => void plan.refetch()} />
+				) : !plan.data ? (
+					<SkeletonRows count={5} height="h-8" />
+				) : (
+					<div className="flex flex-col gap-4">
+						<PlacementList candidates={plan.data.candidates} />
+						{place && (
+							<ol className="list-decimal space-y-1 pl-5 marker:text-faint">
+								{plan.data.steps.map((step) => (
+									<li key={step}>{step}</li>
+								))}
+							</ol>
+						)}
+						<p className="text-soft">
+							<span className="font-medium text-ink">To undo: </span>
+							{plan.data.undo}
+						</p>
+					</div>
+				)}
+				<div className="mt-4 flex justify-end gap-2 border-t border-line pt-3">
+					<Button onClick={() => router.push("/guests")}>Do nothing</Button>
+					<Button type="submit" kind="primary" disabledReason={reason} pending={create.isPending}>
+						{draft.start ? "Create and start" : "Create"}
+					</Button>
+				</div>
+			</Panel>
+		</form>
+	);
+}
+
+function ImageChoice(props: {
+	label: string;
+	offers: CreatePlan | null;
+	value: string;
+	optional?: boolean;
+	onValue: (name: string) => void;
+}) {
+	const images = props.offers?.images ?? [];
+	return (
+		<Field label={props.label}>
+			<Select
+				label={props.label}
+				value={props.value}
+				choices={[
+					...(props.optional ? [{ value: noChoice, label: "None" }] : []),
+					...(props.value === "" ? [{ value: "", label: "no image is there" }] : []),
+					...images.map((image) => ({
+						value: image.name,
+						label: image.name,
+						note: `${formatBytes(image.sizeBytes)}, on ${image.hosts} ${image.hosts === 1 ? "host" : "hosts"}`,
+					})),
+				]}
+				onValue={props.onValue}
+			/>
+		</Field>
+	);
+}
+
+function errorsOf(draft: Draft) {
+	const parsedName = Name.safeParse(draft.name);
+	const sizes: { vcpus?: string; memory?: string; disk?: string } = {};
+	if (!inRange(draft.vcpus, 1, 256)) sizes.vcpus = "a whole number from 1 to 256";
+	if (!inRange(draft.memoryMiB, 32, 4 * 1024 * 1024)) sizes.memory = "a whole number of MiB, at least 32";
+	const disk = Number(draft.diskGiB);
+	const least = draft.bootFrom === "disk" ? 0.01 : 0;
+	if (draft.diskGiB.trim() === "" || !(disk >= least && disk <= 65_536)) {
+		sizes.disk = draft.bootFrom === "disk" ? "a guest that boots from disk needs one" : "GiB from 0 to 65536";
+	}
+	return { name: parsedName.success ? null : (parsedName.error.issues[0]?.message ?? "not a name"), sizes };
+}
+
+function inRange(text: string, least: number, most: number): boolean {
+	return /^\d+$/.test(text.trim()) && Number(text) >= least && Number(text) <= most;
+}
+
+/** The draft as the server wants it; what was not chosen takes the first that is offered. */
+function wantedOf(draft: Draft, offers: CreatePlan | null): NewGuest {
+	const images = offers?.images.map((image) => image.name) ?? [];
+	const kernel = draft.kernel ?? images.find((name) => /kernel|vmlinuz|bzimage/.test(name)) ?? images[0] ?? "";
+	const initrd = draft.initrd ?? images.find((name) => /initrd|initramfs/.test(name)) ?? noChoice;
+	const diskImage = draft.diskImage ?? images.find((name) => /qcow2|raw|disk/.test(name)) ?? images[0];
+	const pool = draft.pool ?? offers?.pools[0]?.name;
+	const network = draft.network ?? offers?.networks[0]?.name ?? noChoice;
+	const sizeBytes = Math.round((Number(draft.diskGiB) * GiB) / MiB) * MiB;
+	return {
+		name: draft.name,
+		vcpus: Number(draft.vcpus),
+		memoryBytes: Number(draft.memoryMiB) * MiB,
+		boot:
+			draft.bootFrom === "disk"
+				? { from: "disk" }
+				: { from: "kernel", kernel, ...(initrd === noChoice ? {} : { initrd }), commandLine: draft.commandLine },
+		volumes:
+			sizeBytes > 0 && pool
+				? [{ pool, sizeBytes, ...(draft.bootFrom === "disk" && diskImage ? { fromImage: diskImage } : {}) }]
+				: [],
+		networks: network === noChoice ? [] : [network],
+		...(draft.hostId ? { hostId: draft.hostId } : {}),
+		start: draft.start,
+	};
+}
