@@ -228,7 +228,7 @@ export class IncomingMoves {
 		const transfer = await openTargetTransfer({
 			identity: { key, certificate: cert, authority: ca },
 			peerHostId: sourceHostId,
-			listenAddress: undefined,
+			listenAddress: config.listenAddress,
 			portRange: config.streamPorts,
 			memorySocket,
 			diskSocket,

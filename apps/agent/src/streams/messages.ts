@@ -27,8 +27,7 @@ export interface TargetOrder {
 	identity: StreamIdentity;
 	/** The only host that may come. */
 	peerHostId: HostId;
-	/** Undefined: every address of this host. */
-	listenAddress: string | undefined;
+	listenAddress: string;
 	/** Inclusive; a free port of it is taken. */
 	portRange: { from: number; to: number };
 	streams: { name: string; socketPath: string }[];

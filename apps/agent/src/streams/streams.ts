@@ -47,7 +47,7 @@ type OnRefused = (reason: string) => void;
 export async function openTargetTransfer(options: {
 	identity: StreamIdentity;
 	peerHostId: HostId;
-	listenAddress: string | undefined;
+	listenAddress: string;
 	portRange: { from: number; to: number };
 	memorySocket: string;
 	diskSocket: string | null;

@@ -112,14 +112,14 @@ async function listen(server: Server, { listenAddress, portRange }: TargetOrder)
 	});
 }
 
-function listensOn(server: Server, port: number, address: string | undefined): Promise<boolean> {
+function listensOn(server: Server, port: number, address: string): Promise<boolean> {
 	return new Promise((resolve, reject) => {
 		const onError = (error: NodeJS.ErrnoException) => {
 			server.off("listening", onListening);
 			if (error.code === "EADDRINUSE") resolve(false);
 			else
 				reject(
-					new SternaError("unavailable", `cannot listen on port ${port} of ${address ?? "this host"}`, {
+					new SternaError("unavailable", `cannot listen on ${address} port ${port}`, {
 						cause: error,
 					}),
 				);

@@ -1,7 +1,7 @@
 import "reflect-metadata";
-import { generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomBytes, webcrypto } from "node:crypto";
 import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
-import { HostId, newId } from "@sterna/shared/ids";
+import type { HostId } from "@sterna/shared/ids";
 import { hostUri } from "@sterna/shared/protocol/join";
 import type { StreamIdentity } from "./messages.ts";
 
@@ -14,6 +14,8 @@ export interface TestAuthority {
 	/** PEM. */
 	certificate: string;
 	issue(hostId: HostId): Promise<StreamIdentity>;
+	/** The certificate that the console itself shows: it names no host. */
+	issueConsole(): Promise<StreamIdentity>;
 }
 
 /** A console's certificate authority for tests, with the certificates that hosts get from it at joining. */
@@ -22,7 +24,7 @@ export async function testAuthority(): Promise<TestAuthority> {
 	const validity = { notBefore: new Date(Date.now() - dayMs), notAfter: new Date(Date.now() + dayMs) };
 	const certificate = await X509CertificateGenerator.createSelfSigned(
 		{
-			name: [{ CN: ["test console"] }],
+			name: [{ CN: ["test authority"] }],
 			serialNumber: "01",
 			...validity,
 			signingAlgorithm: algorithm,
@@ -31,30 +33,32 @@ export async function testAuthority(): Promise<TestAuthority> {
 		},
 		webcrypto,
 	);
+	async function issue(name: string, uri: string): Promise<StreamIdentity> {
+		const holder = await newKeys();
+		const issued = await X509CertificateGenerator.create(
+			{
+				serialNumber: randomBytes(8).toString("hex"),
+				subject: [{ CN: [name] }],
+				issuer: certificate.subjectName,
+				...validity,
+				signingAlgorithm: algorithm,
+				publicKey: holder.keys.publicKey,
+				signingKey: keys.privateKey,
+				extensions: [new SubjectAlternativeNameExtension([{ type: "url", value: uri }])],
+			},
+			webcrypto,
+		);
+		return {
+			key: holder.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+			certificate: issued.toString("pem"),
+			authority: certificate.toString("pem"),
+		};
+	}
 	return {
 		privateKey,
 		certificate: certificate.toString("pem"),
-		issue: async (hostId) => {
-			const host = await newKeys();
-			const issued = await X509CertificateGenerator.create(
-				{
-					serialNumber: newId(HostId).replaceAll("-", ""),
-					subject: [{ CN: [hostId] }],
-					issuer: certificate.subjectName,
-					...validity,
-					signingAlgorithm: algorithm,
-					publicKey: host.keys.publicKey,
-					signingKey: keys.privateKey,
-					extensions: [new SubjectAlternativeNameExtension([{ type: "url", value: hostUri(hostId) }])],
-				},
-				webcrypto,
-			);
-			return {
-				key: host.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-				certificate: issued.toString("pem"),
-				authority: certificate.toString("pem"),
-			};
-		},
+		issue: (hostId) => issue(hostId, hostUri(hostId)),
+		issueConsole: () => issue("test console", "sterna://console"),
 	};
 }
 

@@ -1,0 +1,126 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { HostId } from "@sterna/shared/ids";
+import type { AgentConfigInput } from "../../config.ts";
+import type { Point } from "../observe.ts";
+import type { Order, Word } from "./agent-process.ts";
+import type { TestConsole } from "./test-console.ts";
+
+/** A host whose agent runs in a process of its own and can be killed and started again. */
+export class TestHost {
+	readonly dataDir: string;
+	readonly hostId: HostId;
+	readonly name: string;
+	#process: ChildProcess | null = null;
+
+	private constructor(options: { dataDir: string; hostId: HostId; name: string }) {
+		this.dataDir = options.dataDir;
+		this.hostId = options.hostId;
+		this.name = options.name;
+	}
+
+	static async create(options: {
+		dataDir: string;
+		name: string;
+		config: AgentConfigInput;
+		console: TestConsole;
+	}): Promise<TestHost> {
+		const { dataDir, name, config } = options;
+		// Guests run as users of their own and must get to their files.
+		await mkdir(dataDir, { recursive: true, mode: 0o711 });
+		await writeFile(join(dataDir, "config.json"), JSON.stringify(config));
+		const hostId = await options.console.join(dataDir, name);
+		return new TestHost({ dataDir, hostId, name });
+	}
+
+	/** Fulfilled when the agent serves. */
+	async start(): Promise<void> {
+		this.#process = fork(join(import.meta.dirname, "agent-process.ts"), [this.dataDir], {
+			execArgv: [],
+			stdio: ["ignore", "ignore", "pipe", "ipc"],
+		});
+		let errors = "";
+		this.#process.stderr?.on("data", (chunk: Buffer) => {
+			errors += chunk.toString();
+		});
+		await this.#word(
+			(word) => word.is === "started",
+			() => errors,
+		);
+	}
+
+	/** `kill -9`; fulfilled when the process is gone. */
+	async kill(): Promise<void> {
+		const process = this.#process;
+		this.#process = null;
+		if (!process || process.exitCode !== null) return;
+		const gone = once(process, "exit");
+		process.kill("SIGKILL");
+		await gone;
+	}
+
+	/** Makes the agent stand still when it gets there; the returned promise is fulfilled when it does. */
+	async pauseAt(point: Point): Promise<{ reached: Promise<void> }> {
+		const ordered = this.#word((word) => word.is === "ordered");
+		this.#tell({ do: "pauseAt", point });
+		await ordered;
+		const reached = this.#word((word) => word.is === "paused" && word.point === point).then(() => {});
+		reached.catch(() => {});
+		return { reached };
+	}
+
+	goOn(): void {
+		this.#tell({ do: "go" });
+	}
+
+	/** The ids of QEMU processes that belong to this host's guests. */
+	async processes(): Promise<number[]> {
+		const found: number[] = [];
+		for (const name of await readdir("/proc")) {
+			if (!/^\d+$/.test(name)) continue;
+			const words = (await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "")).split("\0");
+			const isOurs = words.some((word) => word.includes(`${this.dataDir}/run/`));
+			if (isOurs && words.some((word) => word.includes("qemu-system"))) found.push(Number(name));
+		}
+		return found;
+	}
+
+	/** The last lines of the agent's log, for a failed test. */
+	async log(lines = 60): Promise<string> {
+		const text = await readFile(join(this.dataDir, "agent.log"), "utf8").catch(() => "");
+		return text.split("\n").slice(-lines).join("\n");
+	}
+
+	#tell(order: Order): void {
+		this.#process?.send(order);
+	}
+
+	#word(matches: (word: Word) => boolean, errors: () => string = () => ""): Promise<Word> {
+		const process = this.#process;
+		if (!process) return Promise.reject(new Error(`the agent of ${this.name} is not running`));
+		return new Promise((resolve, reject) => {
+			const settle = () => {
+				clearTimeout(timer);
+				process.off("message", onWord);
+				process.off("exit", onExit);
+			};
+			const onWord = (word: Word) => {
+				if (!matches(word)) return;
+				settle();
+				resolve(word);
+			};
+			const onExit = () => {
+				settle();
+				reject(new Error(`the agent of ${this.name} ended: ${errors()}`));
+			};
+			const timer = setTimeout(() => {
+				settle();
+				reject(new Error(`the agent of ${this.name} did not say what was waited for within 60 s`));
+			}, 60_000);
+			process.on("message", onWord);
+			process.on("exit", onExit);
+		});
+	}
+}
