@@ -70,7 +70,7 @@ export class SensorCollector {
 	readonly #unseen = new Map<SensorKind, string[]>();
 	#relevance: { at: number; value: Promise<Relevance> } | null = null;
 	#toldShape: string;
-	#told = "";
+	#told: string;
 	#toldAt = 0;
 	#savedAt: number;
 	#saving: Promise<void> = Promise.resolve();
@@ -105,6 +105,7 @@ export class SensorCollector {
 		this.#sensors = new Map(sensors.map((sensor) => [sensor.kind, sensor]));
 		this.#savedAt = options.clock.now();
 		this.#toldShape = shapeOf(this.findings());
+		this.#told = JSON.stringify(this.findings());
 	}
 
 	/** Takes the first sample of every sensor at once, then each at its period. */

@@ -83,7 +83,8 @@ export class CounterHistory {
 				let sum = 0;
 				for (const [at, amount, gapMs] of this.#counters.get(name)?.increases ?? []) {
 					if (at <= now - windowMs || at > now + fineMs) continue;
-					// Seen over a gap longer than the window (the agent was away): only its even share is proved.
+					// Seen over a gap longer than the window (first look, the agent was away): its even share, which at least one
+					// window of the gap has reached.
 					sum += gapMs > windowMs ? (amount * windowMs) / gapMs : amount;
 				}
 				return sum;
@@ -140,7 +141,7 @@ function increaseOf(
 function add(counter: Counter, increase: Increase): void {
 	const last = counter.increases.at(-1);
 	const [at, amount, gapMs] = increase;
-	if (last && Math.floor(last[0] / fineMs) === Math.floor(at / fineMs)) {
+	if (last && together(last, increase, fineMs)) {
 		counter.increases[counter.increases.length - 1] = [
 			Math.max(last[0], at),
 			last[1] + amount,
@@ -158,9 +159,14 @@ function compact(increases: readonly Increase[], now: number): Increase[] {
 		if (at <= now - dayMs || at > now + fineMs) continue;
 		const last = kept.at(-1);
 		const stepMs = at < now - hourMs ? coarseMs : fineMs;
-		if (last && Math.floor(last[0] / stepMs) === Math.floor(at / stepMs)) {
+		if (last && together(last, [at, amount, gapMs], stepMs)) {
 			kept[kept.length - 1] = [Math.max(last[0], at), last[1] + amount, Math.max(last[2], gapMs)];
 		} else kept.push([at, amount, gapMs]);
 	}
 	return kept.slice(-compactAbove);
+}
+
+/** What is known to the second must not be merged with what came at some time of a long gap. */
+function together([at, , gapMs]: Increase, [otherAt, , otherGapMs]: Increase, stepMs: number): boolean {
+	return Math.max(gapMs, otherGapMs) <= stepMs && Math.floor(at / stepMs) === Math.floor(otherAt / stepMs);
 }

@@ -91,8 +91,8 @@ async function readController(
 		uncorrected: Math.max(uncorrectedNowhere ?? 0, (uncorrected ?? 0) - uncorrectedOfDimms),
 		sinceResetMs,
 	};
-	const blind = (uncorrected ?? uncorrectedNowhere ?? null) === null;
-	return [...dimms, blind ? { ...whole, uncorrected: null } : whole];
+	if ((uncorrected ?? uncorrectedNowhere ?? null) !== null) return [...dimms, whole];
+	return dimms.length > 0 ? dimms : [{ ...whole, uncorrected: null }];
 }
 
 async function readLayout(root: SensorRoot, controller: string): Promise<Layout> {
@@ -156,7 +156,7 @@ function correctedOf({ name, component, path, corrected }: MemoryPart, increases
 	const counter = correctedKey(name);
 	const perDay = Math.floor(increases.within(counter, dayMs));
 	const perMinute = Math.floor(increases.within(counter, minuteMs));
-	const raw = `${path}: ${corrected ?? "an unknown number of"} corrected errors, ${perDay} of them in 24 h, ${perMinute} in the last minute`;
+	const raw = `${path}: ${corrected ?? "an unknown number of"} corrected errors, at a rate of ${perDay} in 24 h and ${perMinute} in the last minute`;
 	const common = { component, unit: "errors", raw };
 	const symptoms: Symptom[] = [];
 	if (perDay >= watchPerDay) {
