@@ -2,6 +2,7 @@ import { access, constants, mkdir } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
 import { QemuHypervisor } from "@sterna/hypervisor/qemu/driver";
+import { SimulatedHypervisor } from "@sterna/hypervisor/simulated/driver";
 import { SternaError } from "@sterna/shared/errors";
 import type { AgentConfig } from "./config.ts";
 
@@ -9,6 +10,7 @@ import type { AgentConfig } from "./config.ts";
 export async function openDriver(config: AgentConfig, dataDir: string): Promise<Hypervisor> {
 	const runFolder = join(dataDir, "run");
 	await mkdir(runFolder, { recursive: true, mode: 0o711 });
+	if (config.driver === "simulated") return new SimulatedHypervisor({ runFolder });
 	const programs = {
 		system: await findProgram(config.qemuSystem, "qemuSystem"),
 		img: await findProgram(config.qemuImg, "qemuImg"),

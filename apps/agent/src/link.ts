@@ -96,9 +96,13 @@ export class Link {
 		let tls: TLSSocket;
 		try {
 			connection = await counters.nextConnection();
-			tls = await recognise(console, { credentials: credentials() });
+			tls = await recognise(console, { credentials: credentials() }, signal);
 		} catch (thrown) {
 			return { wasOpen: false, problem: asSternaError(thrown).message };
+		}
+		if (signal.aborted) {
+			tls.destroy();
+			return { wasOpen: false, problem: "this agent is closing" };
 		}
 		return new Promise((resolve) => {
 			let wasOpen = false;

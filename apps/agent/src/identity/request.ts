@@ -75,7 +75,7 @@ export async function postToConsole<Schema extends z.ZodType>({
  * Connects and makes sure that it is the console which answers; nothing was sent yet.
  * @throws {SternaError} as `postToConsole`.
  */
-export function recognise({ address, port }: ConsoleAddress, trust: Trust): Promise<TLSSocket> {
+export function recognise({ address, port }: ConsoleAddress, trust: Trust, signal?: AbortSignal): Promise<TLSSocket> {
 	const options: ConnectionOptions =
 		"pin" in trust ? { minVersion: "TLSv1.3", rejectUnauthorized: false } : consoleTls(trust.credentials);
 	return new Promise((resolve, reject) => {
@@ -85,6 +85,9 @@ export function recognise({ address, port }: ConsoleAddress, trust: Trust): Prom
 			socket.destroy();
 			reject(error);
 		};
+		const onAbort = () => fail(new SternaError("cancelled", "the connection to the console is not wanted any more"));
+		signal?.addEventListener("abort", onAbort, { once: true });
+		socket.once("close", () => signal?.removeEventListener("abort", onAbort));
 		const timer = setTimeout(
 			() => fail(new SternaError("timeout", `the console at ${address}:${port} did not answer within 10 s`)),
 			connectTimeoutMs,
