@@ -44,6 +44,9 @@ export interface QemuOptions {
 	runFolder: string;
 }
 
+/** How long an answer waits for a process that is about to be gone. */
+const inspectPatienceMs = 5000;
+
 /** Guests as QEMU processes: one each, confined, in a session of its own. */
 export class QemuHypervisor implements Hypervisor {
 	readonly #options: QemuOptions;
@@ -74,7 +77,15 @@ export class QemuHypervisor implements Hypervisor {
 
 	async inspect(guestId: GuestId): Promise<ProcessReport> {
 		const guest = this.#guests.get(guestId);
-		if (guest) return reportOf(guest);
+		if (guest) {
+			try {
+				return await reportOf(guest);
+			} catch (error) {
+				// The process is ending, or its monitor is being connected again: one of the two is known shortly.
+				if (guest.monitor.closed) await Promise.race([guest.gone, delay(inspectPatienceMs)]);
+				if (this.#guests.get(guestId) === guest) throw error;
+			}
+		}
 		return absentReport(guestId, await readRecord(this.#paths(guestId).record));
 	}
 
@@ -120,7 +131,7 @@ export class QemuHypervisor implements Hypervisor {
 		await guest.monitor.execute("cont", {}, { timeoutMs: 10_000 });
 	}
 
-	stats(guestId: GuestId): Promise<GuestStats> {
+	async stats(guestId: GuestId): Promise<GuestStats> {
 		return readStats(this.#guest(guestId));
 	}
 
@@ -128,19 +139,19 @@ export class QemuHypervisor implements Hypervisor {
 		return this.#paths(guestId).serialLog;
 	}
 
-	serialWrite(guestId: GuestId, data: Uint8Array): Promise<void> {
+	async serialWrite(guestId: GuestId, data: Uint8Array): Promise<void> {
 		return this.#guest(guestId).serial.write(data);
 	}
 
-	createVolume(request: CreateVolume): Promise<void> {
+	async createVolume(request: CreateVolume): Promise<void> {
 		return createVolume(this.#options.programs.img, request);
 	}
 
-	deleteVolume(location: VolumeLocation): Promise<void> {
+	async deleteVolume(location: VolumeLocation): Promise<void> {
 		return deleteVolume(location);
 	}
 
-	inspectVolume(location: VolumeLocation): Promise<VolumeReport> {
+	async inspectVolume(location: VolumeLocation): Promise<VolumeReport> {
 		return inspectVolume(this.#options.programs.img, location);
 	}
 
@@ -154,27 +165,27 @@ export class QemuHypervisor implements Hypervisor {
 		return this.#launch(request, request.machine, true, (guest) => openForCopies(guest, request));
 	}
 
-	isLoaded(guestId: GuestId): Promise<boolean> {
+	async isLoaded(guestId: GuestId): Promise<boolean> {
 		return isLoaded(this.#guest(guestId));
 	}
 
-	release(guestId: GuestId): Promise<{ resumedAt: number }> {
+	async release(guestId: GuestId): Promise<{ resumedAt: number }> {
 		return release(this.#guest(guestId));
 	}
 
-	copyDisks(request: CopyDisks, signal: AbortSignal): Promise<void> {
+	async copyDisks(request: CopyDisks, signal: AbortSignal): Promise<void> {
 		return copyDisks(this.#guest(request.guestId), request, signal);
 	}
 
-	copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }> {
+	async copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }> {
 		return copyMemory(this.#guest(request.guestId), request, signal);
 	}
 
-	switchOver(guestId: GuestId, signal: AbortSignal): Promise<void> {
+	async switchOver(guestId: GuestId, signal: AbortSignal): Promise<void> {
 		return switchOver(this.#guest(guestId), signal);
 	}
 
-	cancelMigration(guestId: GuestId): Promise<void> {
+	async cancelMigration(guestId: GuestId): Promise<void> {
 		return cancelMove(this.#guest(guestId));
 	}
 

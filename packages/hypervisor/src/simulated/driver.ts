@@ -1,8 +1,8 @@
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, rm } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
-import { GuestId } from "@sterna/shared/ids";
+import type { GuestId } from "@sterna/shared/ids";
 import type {
 	AcceptedGuest,
 	AcceptRequest,
@@ -18,10 +18,10 @@ import type {
 	VolumeLocation,
 	VolumeReport,
 } from "../hypervisor.ts";
-import { countedUp, serialLines } from "./clock.ts";
 import { Faults } from "./faults.ts";
+import { SimulatedGuests } from "./guests.ts";
 import { SimulatedMove } from "./move.ts";
-import { readJsonFile, SimulatedGuest, SimulatedVolume, writeJsonFile } from "./record.ts";
+import { readJsonFile, type SimulatedGuest, SimulatedVolume, writeJsonFile } from "./record.ts";
 import { serveDisk, serveMemory } from "./target.ts";
 import { listen } from "./wire.ts";
 
@@ -49,13 +49,12 @@ const machine = "pc-q35-10.0";
 export class SimulatedHypervisor implements Hypervisor {
 	readonly faults = new Faults();
 	readonly #options: Required<SimulatedOptions>;
-	readonly #guests = new Map<GuestId, SimulatedGuest>();
+	readonly #guests: SimulatedGuests;
+	readonly #starting = new Set<GuestId>();
 	readonly #moves = new Map<GuestId, SimulatedMove>();
 	readonly #servers = new Map<GuestId, Server[]>();
-	readonly #printed = new Map<GuestId, number>();
 	readonly #listeners = new Set<(event: HypervisorEvent) => void>();
 	readonly #timer: NodeJS.Timeout;
-	#queue: Promise<unknown> = Promise.resolve();
 
 	constructor(options: SimulatedOptions) {
 		const gigabyte = 1024 ** 3;
@@ -68,6 +67,7 @@ export class SimulatedHypervisor implements Hypervisor {
 			qemuVersion: "10.0.0",
 		};
 		this.#options = { ...defaults, ...options };
+		this.#guests = new SimulatedGuests(options.runFolder, this.#options.tickMs);
 		this.#timer = setInterval(() => void this.#tick(), this.#options.tickMs);
 		this.#timer.unref();
 	}
@@ -78,25 +78,14 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async adopt(): Promise<ProcessReport[]> {
-		await mkdir(this.#options.runFolder, { recursive: true });
-		const names = await readdir(this.#options.runFolder);
-		const reports: ProcessReport[] = [];
-		for (const id of names.flatMap((name) => GuestId.safeParse(name).data ?? [])) {
-			if (this.#guests.has(id)) continue;
-			const guest = await readJsonFile(this.#file(id), SimulatedGuest);
-			if (guest === null || guest.state === "ended") continue;
-			this.#guests.set(id, guest);
-			this.#printed.set(id, await this.#lastPrinted(id, guest.count));
-			if (guest.state === "loading") await this.#openForCopies(guest);
-			await this.#print(id);
-			reports.push(this.#report(guest));
-		}
-		return reports;
+		const guests = await this.#guests.adopt();
+		for (const guest of guests) if (guest.state === "loading") await this.#openForCopies(guest);
+		return guests.map(report);
 	}
 
 	async inspect(guestId: GuestId): Promise<ProcessReport> {
-		const guest = this.#guests.get(guestId) ?? (await readJsonFile(this.#file(guestId), SimulatedGuest));
-		return guest ? this.#report(guest) : absent(guestId, null);
+		const guest = await this.#guests.find(guestId);
+		return guest ? report(guest) : absent(guestId, null);
 	}
 
 	onEvent(listener: (event: HypervisorEvent) => void): () => void {
@@ -104,17 +93,17 @@ export class SimulatedHypervisor implements Hypervisor {
 		return () => this.#listeners.delete(listener);
 	}
 
-	start(request: StartRequest): Promise<ProcessReport> {
-		return this.faults.around("start", async () => this.#report(await this.#create(request, "running", [])));
+	async start(request: StartRequest): Promise<ProcessReport> {
+		return this.faults.around("start", async () => report(await this.#create(request, "running", [])));
 	}
 
 	async shutDown(guestId: GuestId): Promise<void> {
-		const guest = this.#guest(guestId);
+		const guest = this.#guests.get(guestId);
 		expect(guest, ["running"], "shut down");
 		setTimeout(() => void this.#powerOffByItself(guestId), this.#options.tickMs);
 	}
 
-	powerOff(guestId: GuestId): Promise<void> {
+	async powerOff(guestId: GuestId): Promise<void> {
 		return this.faults.around("powerOff", async () => {
 			if (this.#guests.has(guestId)) await this.#end(guestId, "it was powered off");
 		});
@@ -128,17 +117,18 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async pause(guestId: GuestId): Promise<void> {
-		expect(this.#guest(guestId), ["running", "paused"], "pause");
+		expect(this.#guests.get(guestId), ["running", "paused"], "pause");
 		await this.#set(guestId, { state: "paused" });
 	}
 
 	async resume(guestId: GuestId): Promise<void> {
-		expect(this.#guest(guestId), ["running", "paused"], "resume");
+		expect(this.#guests.get(guestId), ["running", "paused"], "resume");
 		await this.#set(guestId, { state: "running" });
 	}
 
 	async stats(guestId: GuestId): Promise<GuestStats> {
-		const { spec, count } = countedUp(this.#guest(guestId), Date.now(), this.#options.tickMs);
+		const { spec } = this.#guests.get(guestId);
+		const count = this.#guests.count(guestId);
 		return {
 			cpuTimeMs: count * 5,
 			memoryResidentBytes: Math.floor(spec.memoryBytes / 2),
@@ -150,11 +140,11 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	serialLogPath(guestId: GuestId): string {
-		return join(this.#options.runFolder, guestId, "serial.log");
+		return this.#guests.serialLogPath(guestId);
 	}
 
 	async serialWrite(guestId: GuestId, data: Uint8Array): Promise<void> {
-		expect(this.#guest(guestId), ["running", "paused"], "write to");
+		expect(this.#guests.get(guestId), ["running", "paused"], "write to");
 		for (const byte of data) {
 			const char = String.fromCharCode(byte);
 			if (char === "q") await this.#powerOffByItself(guestId);
@@ -163,7 +153,7 @@ export class SimulatedHypervisor implements Hypervisor {
 		}
 	}
 
-	createVolume(request: CreateVolume): Promise<void> {
+	async createVolume(request: CreateVolume): Promise<void> {
 		return this.faults.around("createVolume", async () => {
 			const present = await this.inspectVolume(request);
 			if (present.exists && present.sizeBytes !== request.sizeBytes) {
@@ -183,7 +173,7 @@ export class SimulatedHypervisor implements Hypervisor {
 		return { exists: true, sizeBytes: volume.simulatedVolumeBytes, allocatedBytes: volume.count * 512 };
 	}
 
-	accept(request: AcceptRequest): Promise<AcceptedGuest> {
+	async accept(request: AcceptRequest): Promise<AcceptedGuest> {
 		return this.faults.around("accept", async () => {
 			if (request.machine !== machine) {
 				throw new SternaError("incompatible", `this host does not know the machine ${request.machine}`);
@@ -192,16 +182,16 @@ export class SimulatedHypervisor implements Hypervisor {
 		});
 	}
 
-	isLoaded(guestId: GuestId): Promise<boolean> {
+	async isLoaded(guestId: GuestId): Promise<boolean> {
 		return this.faults.around("isLoaded", async () => {
-			const { state } = this.#guest(guestId);
+			const { state } = this.#guests.get(guestId);
 			return state === "loaded" || state === "running";
 		});
 	}
 
-	release(guestId: GuestId): Promise<{ resumedAt: number }> {
+	async release(guestId: GuestId): Promise<{ resumedAt: number }> {
 		return this.faults.around("release", async () => {
-			const guest = this.#guest(guestId);
+			const guest = this.#guests.get(guestId);
 			expect(guest, ["loaded", "running"], "release");
 			if (guest.state === "loaded") {
 				this.#closeServers(guestId);
@@ -211,31 +201,31 @@ export class SimulatedHypervisor implements Hypervisor {
 		});
 	}
 
-	copyDisks(request: CopyDisks, signal: AbortSignal): Promise<void> {
+	async copyDisks(request: CopyDisks, signal: AbortSignal): Promise<void> {
 		return this.faults.around("copyDisks", () => this.#move(request.guestId).copyDisks(request, signal));
 	}
 
-	copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }> {
+	async copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }> {
 		return this.faults.around("copyMemory", async () => {
-			expect(this.#guest(request.guestId), ["running"], "move");
+			expect(this.#guests.get(request.guestId), ["running"], "move");
 			await this.#move(request.guestId).copyMemory(request, signal);
 			await this.#set(request.guestId, { state: "paused" });
 			return { pausedAt: Date.now() };
 		});
 	}
 
-	switchOver(guestId: GuestId, signal: AbortSignal): Promise<void> {
+	async switchOver(guestId: GuestId, signal: AbortSignal): Promise<void> {
 		return this.faults.around("switchOver", async () => {
-			const guest = this.#guest(guestId);
+			const guest = this.#guests.get(guestId);
 			expect(guest, ["paused"], "switch over");
 			await this.#move(guestId).switchOver(guest.count, signal);
 			await this.#set(guestId, { state: "handedOver" });
 		});
 	}
 
-	cancelMigration(guestId: GuestId): Promise<void> {
+	async cancelMigration(guestId: GuestId): Promise<void> {
 		return this.faults.around("cancelMigration", async () => {
-			const guest = this.#guest(guestId);
+			const guest = this.#guests.get(guestId);
 			this.#endMove(guestId);
 			if (guest.state !== "running") await this.#set(guestId, { state: "running" });
 		});
@@ -243,7 +233,7 @@ export class SimulatedHypervisor implements Hypervisor {
 
 	async close(): Promise<void> {
 		clearInterval(this.#timer);
-		for (const guestId of this.#guests.keys()) {
+		for (const guestId of this.#guests.ids()) {
 			this.#endMove(guestId);
 			this.#closeServers(guestId);
 		}
@@ -253,26 +243,35 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async #create(request: StartRequest, state: "running" | "loading", copiedVolumes: SimulatedGuest["copiedVolumes"]) {
-		const { spec } = request;
-		const id = spec.id;
-		const earlier = this.#guests.get(id) ?? (await readJsonFile(this.#file(id), SimulatedGuest));
-		if (earlier && earlier.state !== "ended") {
-			throw new SternaError("conflict", `guest ${spec.name} has a process on this host already`);
+		const { id, name } = request.spec;
+		if (this.#starting.has(id)) throw new SternaError("conflict", `guest ${name} is being started already`);
+		this.#starting.add(id);
+		try {
+			const earlier = await this.#guests.find(id);
+			if (earlier && earlier.state !== "ended") {
+				throw new SternaError("conflict", `guest ${name} has a process on this host already`);
+			}
+			for (const volume of request.volumes) {
+				if ((await this.inspectVolume(volume)).exists) continue;
+				throw new SternaError("not_found", `the volume ${volume.volumeId} of guest ${name} is not there`);
+			}
+			return await this.#bringUp(request, state, copiedVolumes);
+		} finally {
+			this.#starting.delete(id);
 		}
-		for (const volume of request.volumes) {
-			if ((await this.inspectVolume(volume)).exists) continue;
-			throw new SternaError("not_found", `the volume ${volume.volumeId} of guest ${spec.name} is not there`);
-		}
-		const volumes = request.volumes.map(({ volumeId, path }) => ({ volumeId, path }));
+	}
+
+	async #bringUp(
+		{ spec, volumes: locations }: StartRequest,
+		state: "running" | "loading",
+		copiedVolumes: SimulatedGuest["copiedVolumes"],
+	) {
+		const volumes = locations.map(({ volumeId, path }) => ({ volumeId, path }));
 		const now = Date.now();
-		await mkdir(join(this.#options.runFolder, id), { recursive: true });
-		await writeFile(this.serialLogPath(id), "", { flag: "a" });
 		const times = { count: 0, countedAt: now, startedAt: now };
 		const guest = { spec, machine: spec.machine ?? machine, volumes, state, ...times, copiedVolumes, ending: null };
-		await writeJsonFile(this.#file(id), guest);
-		this.#guests.set(id, guest);
-		this.#printed.set(id, 0);
-		this.#tell({ type: "stateChanged", report: this.#report(guest) });
+		await this.#guests.add(guest);
+		this.#tell({ type: "stateChanged", report: report(guest) });
 		return guest;
 	}
 
@@ -281,10 +280,7 @@ export class SimulatedHypervisor implements Hypervisor {
 		const [memorySocket, diskSocket] = ["memory", "disk"].map((name) => join(this.#options.runFolder, id, name));
 		if (memorySocket === undefined || diskSocket === undefined) throw new SternaError("internal", "no sockets");
 		for (const path of [memorySocket, diskSocket]) await rm(path, { force: true });
-		const onLoaded = async (count: number) => {
-			this.#printed.set(id, count);
-			await this.#set(id, { state: "loaded", count });
-		};
+		const onLoaded = (count: number) => this.#set(id, { state: "loaded", count });
 		const servers = [await listen(memorySocket, (connection) => serveMemory(connection, id, onLoaded))];
 		if (guest.copiedVolumes.length > 0) {
 			servers.push(await listen(diskSocket, (connection) => serveDisk(connection, guest)));
@@ -293,24 +289,10 @@ export class SimulatedHypervisor implements Hypervisor {
 		return { memorySocket, diskSocket: guest.copiedVolumes.length > 0 ? diskSocket : null };
 	}
 
-	/** Counts up to now and changes the guest, its file and its volumes; the listeners hear of another state. */
+	/** The listeners hear of another state. */
 	async #set(guestId: GuestId, change: Partial<SimulatedGuest>): Promise<void> {
-		await this.#print(guestId);
-		const before = this.#guest(guestId);
-		const counted = countedUp(before, Date.now(), this.#options.tickMs);
-		const guest = { ...counted, countedAt: before.state === "running" ? counted.countedAt : Date.now(), ...change };
-		this.#guests.set(guestId, guest);
-		// A target's volumes are written by the copy, not by a guest that has not run yet.
-		if (before.state === "running") await this.#writeVolumes(guest);
-		await writeJsonFile(this.#file(guestId), guest);
-		if (guest.state !== before.state) this.#tell({ type: "stateChanged", report: this.#report(guest) });
-	}
-
-	async #writeVolumes(guest: SimulatedGuest): Promise<void> {
-		for (const { path } of guest.volumes) {
-			const volume = await readJsonFile(path, SimulatedVolume);
-			if (volume) await writeJsonFile(path, { ...volume, count: guest.count });
-		}
+		const { before, after } = await this.#guests.change(guestId, change);
+		if (after.state !== before.state) this.#tell({ type: "stateChanged", report: report(after) });
 	}
 
 	async #powerOffByItself(guestId: GuestId): Promise<void> {
@@ -323,14 +305,14 @@ export class SimulatedHypervisor implements Hypervisor {
 		this.#endMove(guestId);
 		this.#closeServers(guestId);
 		await this.#set(guestId, { state: "ended", ending });
-		this.#guests.delete(guestId);
+		this.#guests.forget(guestId);
 	}
 
 	#move(guestId: GuestId): SimulatedMove {
-		const guest = this.#guest(guestId);
+		const guest = this.#guests.get(guestId);
 		const present = this.#moves.get(guestId);
 		if (present) return present;
-		const readCount = () => countedUp(this.#guest(guestId), Date.now(), this.#options.tickMs).count;
+		const readCount = () => this.#guests.count(guestId);
 		const move = new SimulatedMove({ spec: guest.spec, readCount, rates: this.#options });
 		this.#moves.set(guestId, move);
 		return move;
@@ -348,50 +330,18 @@ export class SimulatedHypervisor implements Hypervisor {
 
 	/** Prints, for every guest, what it counted meanwhile. */
 	async #tick(): Promise<void> {
-		for (const guestId of [...this.#guests.keys()]) await this.#print(guestId);
-	}
-
-	/** One after the other: two at once would print the same lines. */
-	#print(guestId: GuestId): Promise<void> {
-		const turn = this.#queue.then(async () => {
-			const guest = this.#guests.get(guestId);
-			if (!guest) return;
-			const { count } = countedUp(guest, Date.now(), this.#options.tickMs);
-			const printed = this.#printed.get(guestId) ?? 0;
-			if (count <= printed) return;
-			this.#printed.set(guestId, count);
-			await appendFile(this.serialLogPath(guestId), serialLines(printed, count));
-		});
-		this.#queue = turn.catch(() => undefined);
-		return turn;
-	}
-
-	/** Where the serial log of an earlier life ends; `otherwise` when it does not say. */
-	async #lastPrinted(guestId: GuestId, otherwise: number): Promise<number> {
-		const text = await readFile(this.serialLogPath(guestId), "utf8").catch(() => "");
-		const last = text.split("\n").findLast((line) => /^[0-9a-f]{8}$/.test(line));
-		return last === undefined ? otherwise : Number.parseInt(last, 16);
-	}
-
-	#report(guest: SimulatedGuest): ProcessReport {
-		const { spec, state, ending } = guest;
-		if (state === "ended") return absent(spec.id, guest.machine, ending);
-		return { guestId: spec.id, state, pid: null, accelerator: "simulated", machine: guest.machine, ending: null };
+		for (const guestId of this.#guests.ids()) await this.#guests.print(guestId);
 	}
 
 	#tell(event: HypervisorEvent): void {
 		for (const listener of [...this.#listeners]) listener(event);
 	}
+}
 
-	#guest(guestId: GuestId): SimulatedGuest {
-		const guest = this.#guests.get(guestId);
-		if (!guest) throw new SternaError("not_found", `guest ${guestId} has no process on this host`);
-		return guest;
-	}
-
-	#file(guestId: GuestId): string {
-		return join(this.#options.runFolder, guestId, "guest.json");
-	}
+function report(guest: SimulatedGuest): ProcessReport {
+	const { spec, state, ending } = guest;
+	if (state === "ended") return absent(spec.id, guest.machine, ending);
+	return { guestId: spec.id, state, pid: null, accelerator: "simulated", machine: guest.machine, ending: null };
 }
 
 function absent(guestId: GuestId, machineName: string | null, ending: string | null = null): ProcessReport {
