@@ -247,7 +247,8 @@ export type MigrationView = z.infer<typeof MigrationView>;
 export const EvacuationState = z.enum(["running", "cancelled", "completed", "incomplete"]);
 export type EvacuationState = z.infer<typeof EvacuationState>;
 
-export const EvacuationItemState = z.enum(["waiting", "moving", "moved", "blocked", "failed", "cancelled"]);
+/** `skipped`: it does not run, or left by itself. */
+export const EvacuationItemState = z.enum(["waiting", "moving", "moved", "blocked", "failed", "skipped", "cancelled"]);
 export type EvacuationItemState = z.infer<typeof EvacuationItemState>;
 
 export const EvacuationItem = z.object({
