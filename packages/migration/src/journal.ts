@@ -56,3 +56,7 @@ export function failureOf(journal: readonly JournalEntry[]): { error: WireError;
 	const entry = journal.findLast((candidate) => candidate.type === "undoing");
 	return entry?.type === "undoing" ? { error: entry.error, cancelled: entry.cancelled } : null;
 }
+
+export function hasEnded(journal: readonly JournalEntry[]): boolean {
+	return journal.some((entry) => entry.type === "ended");
+}

@@ -64,7 +64,7 @@ export class Move {
 		this.tell();
 		if (entry.type === "paused") this.#holding = true;
 		if (entry.type === "heard" || entry.type === "undoing" || entry.type === "note") this.#holding = false;
-		if (!this.#holding) await this.#flush();
+		if (!this.#holding) await this.flush();
 	}
 
 	/** A note whose writing nobody waits for; if it fails, the next entry's writing takes it along. */
@@ -72,8 +72,8 @@ export class Move {
 		this.note({ type: "note", text: text.slice(0, 500) }).catch(() => {});
 	}
 
-	/** One write at a time, in order. */
-	#flush(): Promise<void> {
+	/** Writes what a failed or held write left over; one write at a time, in order. */
+	flush(): Promise<void> {
 		const write = async () => {
 			const entries = [...this.#unwritten];
 			if (entries.length === 0) return;

@@ -1,12 +1,8 @@
-import { SternaError } from "@sterna/shared/errors";
-import type { MigrationReport } from "@sterna/shared/migration";
 import type { OwnershipRecord } from "./handover.ts";
-import { failureOf, type JournalEntry, type MoveFacts } from "./journal.ts";
-import type { Move } from "./move.ts";
-import { abandon, end, goForward, unwind } from "./run.ts";
+import { failureOf, hasEnded, type JournalEntry, type MoveFacts } from "./journal.ts";
 
 /**
- * What a restarted agent does about a move in its journal.
+ * What is left to do about a move that was interrupted, by a failure or by a restart of the agent.
  *
  * - `undo`: not handed over. Cancel, discard at the target, the guest runs here.
  * - `forward`: handed over. Tell the target until it answers, then retire what is left here.
@@ -25,43 +21,10 @@ export function decideResumption(
 	journal: readonly JournalEntry[],
 	{ migrationId, epoch }: MoveFacts,
 ): Resumption {
-	if (journal.some((entry) => entry.type === "ended")) return { action: "nothing" };
+	if (hasEnded(journal)) return { action: "nothing" };
 	if (record?.role === "owner" && record.outgoing?.migrationId === migrationId) return { action: "undo" };
 	if (record?.role === "released" && record.migrationId === migrationId) return { action: "forward" };
 	const neverHandedOver = record?.role === "owner" && record.epoch < epoch;
 	if (!neverHandedOver) return { action: "close", state: "completed" };
 	return { action: "close", state: failureOf(journal)?.cancelled ? "cancelled" : "failed" };
-}
-
-/**
- * Takes a move up again after the source's agent restarted. `move` carries the journal of the former life.
- * Fulfilled with the last report, as `runMigration`.
- */
-export async function resumeMigration(move: Move): Promise<MigrationReport> {
-	const record = await move.ports.records.read(move.facts.guestId);
-	const resumption = decideResumption(record, move.journal, move.facts);
-	switch (resumption.action) {
-		case "nothing":
-			return move.report();
-		case "close":
-			return end(move, resumption.state);
-		case "undo": {
-			move.remark("the agent of the source started again before the guest was handed over: undoing");
-			await abandon(move);
-			const former = failureOf(move.journal);
-			const reason = former ? SternaError.fromWire(former.error) : interrupted();
-			return unwind(move, reason);
-		}
-		case "forward":
-			move.remark("the agent of the source started again after the guest was handed over: going forward");
-			move.setInDoubt(true);
-			await goForward(move);
-			return end(move, "completed");
-	}
-}
-
-function interrupted(): SternaError {
-	return new SternaError("unavailable", "the agent of the source ended during the migration", {
-		cure: "try the migration again",
-	});
 }

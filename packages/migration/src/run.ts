@@ -1,9 +1,10 @@
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { MigrationReport } from "@sterna/shared/migration";
 import { transition } from "./handover.ts";
-import { owesDiscard } from "./journal.ts";
-import type { Move } from "./move.ts";
+import { failureOf, hasEnded, owesDiscard } from "./journal.ts";
+import type { Happening, Move } from "./move.ts";
 import { deadlines, type Phase, phases } from "./phases.ts";
+import { decideResumption } from "./resume.ts";
 import { abortError, pause } from "./waiting.ts";
 
 /**
@@ -12,24 +13,66 @@ import { abortError, pause } from "./waiting.ts";
  * @throws {SternaError} when the record refuses the move to begin; nothing has changed then.
  */
 export async function runMigration(move: Move): Promise<MigrationReport> {
-	await begin(move);
+	await open(move);
 	const stopRenewing = keepTargetWaiting(move);
 	try {
+		await begin(move);
 		for (const phase of phases) {
 			if (move.cancel.aborted && phase.name !== "retireSource") throw abortError(move.cancel);
 			await perform(move, phase);
 		}
+		return await end(move, "completed");
 	} catch (thrown) {
-		if (await abandon(move)) return await unwind(move, asSternaError(thrown));
-		await goForward(move);
+		return await settle(move, asSternaError(thrown));
 	} finally {
 		stopRenewing();
 	}
-	return end(move, "completed");
+}
+
+/**
+ * Takes a move up again after the source's agent restarted. `move` carries the journal of the former life.
+ * Fulfilled with the last report, as `runMigration`.
+ */
+export async function resumeMigration(move: Move): Promise<MigrationReport> {
+	if (hasEnded(move.journal)) return move.report();
+	const { code, message, cure } = failureOf(move.journal)?.error ?? interrupted;
+	return settle(move, new SternaError(code, message, cure ? { cure } : {}));
+}
+
+const interrupted = {
+	code: "unavailable",
+	message: "the agent of the source ended during the migration",
+	cure: "try the migration again",
+} as const;
+
+/**
+ * After a failure, or a restart: first makes sure that the move can no longer be handed over, unless it has been, then
+ * goes the one way that is left. When the record cannot be written nobody knows what it says: the guest stays as it is,
+ * and the writing is tried again.
+ */
+async function settle(move: Move, error: SternaError): Promise<MigrationReport> {
+	const { guestId, migrationId } = move.facts;
+	const record = await untilDone(move, "the ownership record could not be written", async () => {
+		await move.decide({ type: "abandon", migrationId });
+		return move.ports.records.read(guestId);
+	});
+	const resumption = decideResumption(record, move.journal, move.facts);
+	switch (resumption.action) {
+		case "undo":
+			return unwind(move, error);
+		case "forward":
+			await goForward(move);
+			return end(move, "completed");
+		case "close":
+			if (resumption.state !== "completed") await noteUndoing(move, error);
+			return end(move, resumption.state);
+		case "nothing":
+			return move.report();
+	}
 }
 
 /** After the commit point: whatever is left is tried until it is done. Also the way on after a restart of the agent. */
-export async function goForward(move: Move): Promise<void> {
+async function goForward(move: Move): Promise<void> {
 	const afterCommit = phases.slice(phases.findIndex((phase) => phase.commits));
 	for (const phase of afterCommit) {
 		if (!isDone(move, phase))
@@ -37,23 +80,9 @@ export async function goForward(move: Move): Promise<void> {
 	}
 }
 
-/**
- * Writes that the move will never be handed over. False when it has been already: then there is only forward.
- * When the record cannot be written nobody knows what it says, so the guest stays paused and the writing is tried again.
- */
-export async function abandon(move: Move): Promise<boolean> {
-	const { migrationId } = move.facts;
-	return untilDone(move, "the ownership record could not be written", async () => {
-		const decision = await move.decide({ type: "abandon", migrationId });
-		return decision.verdict !== "refuse";
-	});
-}
-
 /** Undoes the phases that began, in reverse. The guest's own host comes first; a target that cannot be reached is told later. */
-export async function unwind(move: Move, error: SternaError): Promise<MigrationReport> {
-	await untilDone(move, "the journal could not be written", () =>
-		move.note({ type: "undoing", cancelled: error.code === "cancelled", error: error.toWire() }),
-	);
+async function unwind(move: Move, error: SternaError): Promise<MigrationReport> {
+	await noteUndoing(move, error);
 	const begun = phases.filter((phase) => move.journal.some((e) => e.type === "phaseBegan" && e.phase === phase.name));
 	for (const phase of begun.toReversed()) {
 		const { name, undo } = phase;
@@ -61,7 +90,7 @@ export async function unwind(move: Move, error: SternaError): Promise<MigrationR
 		if (name === "prepareTarget") await discardOnce(move);
 		else {
 			await untilDone(move, `${name} could not be undone and is tried again`, () => undo(move));
-			await move.note({ type: "undone", phase: name });
+			await noteFirmly(move, { type: "undone", phase: name });
 		}
 	}
 	await untilDone(move, "the ownership record could not be written", () =>
@@ -83,24 +112,34 @@ export async function settleDiscard(move: Move): Promise<void> {
 }
 
 /** Writes the last entry. */
-export async function end(move: Move, state: "completed" | "failed" | "cancelled"): Promise<MigrationReport> {
-	await untilDone(move, "the journal could not be written", () => move.note({ type: "ended", state }));
+async function end(move: Move, state: "completed" | "failed" | "cancelled"): Promise<MigrationReport> {
+	await noteFirmly(move, { type: "ended", state });
 	return move.report();
 }
 
 /** The journal first: a record that says "moving" without a journal could not be explained. */
-async function begin(move: Move): Promise<void> {
-	const { guestId, migrationId, epoch, target } = move.facts;
-	const event = { type: "beginMove", migrationId, epoch, target } as const;
-	const preview = transition(await move.ports.records.read(guestId), event);
+async function open(move: Move): Promise<void> {
+	const preview = transition(await move.ports.records.read(move.facts.guestId), beginning(move));
 	if (preview.verdict === "refuse") throw new SternaError(preview.code, preview.message);
 	await move.note({ type: "opened", move: move.facts });
-	const decision = await move.decide(event);
-	if (decision.verdict !== "refuse") return;
-	const error = new SternaError(decision.code, decision.message);
-	await move.note({ type: "undoing", cancelled: false, error: error.toWire() });
-	await end(move, "failed");
-	throw error;
+}
+
+async function begin(move: Move): Promise<void> {
+	const decision = await move.decide(beginning(move));
+	if (decision.verdict === "refuse") throw new SternaError(decision.code, decision.message);
+}
+
+function beginning({ facts: { migrationId, epoch, target } }: Move) {
+	return { type: "beginMove", migrationId, epoch, target } as const;
+}
+
+function noteUndoing(move: Move, error: SternaError): Promise<void> {
+	return noteFirmly(move, { type: "undoing", cancelled: error.code === "cancelled", error: error.toWire() });
+}
+
+/** An entry without which it does not go on: the writing is tried again, not the entry. */
+async function noteFirmly(move: Move, happening: Happening): Promise<void> {
+	await move.note(happening).catch(() => untilDone(move, "the journal could not be written", () => move.flush()));
 }
 
 async function perform(move: Move, phase: Phase): Promise<void> {
@@ -124,20 +163,9 @@ async function discardOnce(move: Move): Promise<boolean> {
 			return false;
 		}
 	}
-	await move.note({ type: "undone", phase: "prepareTarget" });
+	await noteFirmly(move, { type: "undone", phase: "prepareTarget" });
 	return true;
 }
-
-/** Repeats until it works, or until this agent ends. The first failure is noted. */
-async function untilDone<T>(move: Move, trouble: string, work: () => Promise<T>): Promise<T> {
-	for (let failures = 0; ; failures++) {
-		try {
-			return await work();
-		} catch (thrown) {
-			if (move.stop.aborted) throw abortError(move.stop);
-			if (failures === 0) move.remark(`${trouble}: ${asSternaError(thrown).message}`);
-			await pause(move.ports.clock, deadlines.retryMs, move.stop);
-		}
 	}
 }
 

@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import { faultPoints } from "./fault-points.ts";
+import { owesDiscard } from "./journal.ts";
+import { phases } from "./phases.ts";
+import { tell } from "./progress.ts";
+import { resumeMigration, runMigration, settleDiscard } from "./run.ts";
+import { type Fault, type FaultKind, TwoHosts } from "./testing/two-hosts.ts";
+
+/** Lives of the source's agent until the move has ended, then the discard that may be owed. */
+async function move(fault: Fault | null) {
+	const hosts = new TwoHosts(fault);
+	// A move that could not be opened is refused to whoever asked for it; that is no result.
+	let report = await hosts.live((m) =>
+		runMigration(m).catch((thrown) => (fault && fault.at <= 1 ? null : Promise.reject(thrown))),
+	);
+	for (let lives = 1; report === null && lives < 5; lives++) {
+		if (hosts.journal.length === 0) break;
+		report = await hosts.live(resumeMigration);
+	}
+	while (owesDiscard(hosts.journal)) await hosts.live(settleDiscard);
+	return { hosts, report };
+}
+
+/** The guest runs exactly once, both records and the report say where, and nothing is left over on the other side. */
+function expectSettled({ hosts, report }: Awaited<ReturnType<typeof move>>) {
+	const { source, target } = hosts;
+	if (source.record.role === "owner") {
+		expect(source.record).toMatchObject({ epoch: 1, outgoing: null });
+		expect(source).toMatchObject({ process: "running", disk: true, streams: false });
+		expect(target.process).toBe("absent");
+		expect(target.record?.role ?? "none").toBe("none");
+		expect(target.disk).toBe(false);
+		if (report) expect(["failed", "cancelled"]).toContain(report.state);
+	} else {
+		expect(source).toMatchObject({
+			record: { role: "none", highestEpoch: 2 },
+			process: "absent",
+			disk: false,
+			streams: false,
+		});
+		expect(target).toMatchObject({ record: { role: "owner", epoch: 2 }, process: "running", disk: true });
+		expect(report?.state).toBe("completed");
+	}
+}
+
+describe("a move without faults", () => {
+	it("goes through its phases, and the guest pauses once", async () => {
+		const { hosts, report } = await move(null);
+		expectSettled({ hosts, report });
+		expect(hosts.executions).toEqual([
+			"target loading",
+			"source paused",
+			"source handedOver",
+			"target loaded",
+			"target running",
+			"source absent",
+		]);
+		expect(hosts.journal.map(tell)).toEqual([
+			"web is to move to tern under epoch 2",
+			"prepareTarget began",
+			"the target is ready; 1 disk to copy",
+			"prepareTarget done",
+			"copyDisks began",
+			"copyDisks done",
+			"copyMemory began",
+			"the guest is paused",
+			"copyMemory done",
+			"switchOver began",
+			"switchOver done",
+			"handOver began",
+			"the guest runs on the target",
+			"handOver done",
+			"retireSource began",
+			"retireSource done",
+			"completed",
+		]);
+	});
+
+	it("writes nothing durable in the pause but the record", async () => {
+		const { hosts } = await move(null);
+		const pause = hosts.calls.slice(hosts.calls.indexOf("source.copyMemory") + 1, hosts.calls.indexOf("target.run"));
+		expect(pause).toEqual(["source.switchOver", "target.renew", "records.update", "source.processState"]);
+	});
+
+	it("reports the pause that it measured and every phase with its times", async () => {
+		const { report } = await move(null);
+		expect(report?.measuredDowntimeMs).not.toBeNull();
+		expect(report?.phases.map((phase) => phase.phase)).toEqual(phases.map((phase) => phase.name));
+		expect(report?.phases.every((phase) => phase.endedAt !== null)).toBe(true);
+		expect(report).toMatchObject({ state: "completed", error: null });
+	});
+
+	it("makes every call that the list of fault points names", async () => {
+		const { hosts } = await move(null);
+		expect(faultPoints.filter(({ call }) => !hosts.calls.includes(call))).toEqual([]);
+	});
+});
+
+describe("a move with one fault", async () => {
+	const { hosts } = await move(null);
+	const kinds: FaultKind[] = [
+		"failBefore",
+		"failAfter",
+		"sourceCrashes",
+		"sourceCrashesAfter",
+		"targetCrashes",
+		"heldProcessDies",
+	];
+	const points = hosts.calls.map((call, at) => ({ call: `${at} ${call}`, at }));
+
+	describe.each(kinds)("%s", (kind) => {
+		it.each(points)("at call $call leaves the guest running once, where everybody says", async ({ at }) => {
+			const outcome = await move({ at, kind });
+			if (outcome.hosts.journal.length > 0) return expectSettled(outcome);
+			expect(outcome.hosts.executions, "nothing was begun").toEqual([]);
+		});
+	});
+
+	it("does not lose the answer of a hand-over: the target is asked again and runs the guest once", async () => {
+		const at = hosts.calls.indexOf("target.run");
+		const outcome = await move({ at, kind: "failAfter" });
+		expect(outcome.report?.state).toBe("completed");
+		expect(outcome.hosts.executions.filter((text) => text === "target running")).toHaveLength(1);
+	});
+
+	it("starts the guest from its disks when the loaded process dies at the hand-over, and says so", async () => {
+		const outcome = await move({ at: hosts.calls.indexOf("target.run"), kind: "heldProcessDies" });
+		expect(outcome.report?.journal.map((entry) => entry.text)).toContain(
+			"the guest was started from its disks on the target: its memory was lost",
+		);
+	});
+
+	it("says why in the journal when the source's agent died before the hand-over", async () => {
+		const outcome = await move({ at: hosts.calls.indexOf("source.switchOver"), kind: "sourceCrashes" });
+		expect(outcome.report?.state).toBe("failed");
+		expect(outcome.report?.journal.map((entry) => entry.text)).toContain(
+			"undoing: the agent of the source ended during the migration",
+		);
+	});
+});
+
+describe("a move that is cancelled", async () => {
+	const { hosts } = await move(null);
+	const commit = hosts.calls.indexOf("target.run");
+
+	it.each(hosts.calls.map((call, at) => ({ call: `${at} ${call}`, at })))(
+		"at call $call runs on on the source, or on the target when it was handed over",
+		async ({ at }) => {
+			const outcome = await move({ at, kind: "cancel" });
+			expectSettled(outcome);
+			expect(outcome.report?.state).toBe(at >= commit - 2 ? "completed" : "cancelled");
+		},
+	);
+});
