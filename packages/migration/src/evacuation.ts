@@ -94,7 +94,7 @@ export function stepEvacuation(before: Evacuation, view: EvacuationView): Evacua
 	const start: { guestId: GuestId; targetHostId: HostId }[] = [];
 	for (const guest of inOrder(view.guests)) {
 		const row = evacuation.rows.find((candidate) => candidate.guestId === guest.spec.id);
-		if (!row || (row.state !== "pending" && row.state !== "blocked")) continue;
+		if (guest.state !== "running" || row?.state !== "pending") continue;
 		const { target, reason } = chooseTarget(evacuation, row, guest, [...hosts.values()], incoming);
 		if (target === null) {
 			const cure = "add memory, storage or a host, or shut the guest down";
@@ -103,16 +103,18 @@ export function stepEvacuation(before: Evacuation, view: EvacuationView): Evacua
 			else evacuation = withRow(evacuation, row.guestId, (r) => ({ ...r, state: "pending" }));
 			continue;
 		}
-		const free = view.outgoingMoves + start.length < maxOutgoing;
+		if (view.outgoingMoves + start.length >= maxOutgoing) continue;
+		const targetHostId = target.facts.hostId;
 		evacuation = withRow(evacuation, row.guestId, (r) => ({
 			...r,
-			state: free ? "moving" : "pending",
-			targetHostId: free ? target.facts.hostId : r.targetHostId,
+			state: "moving",
+			targetHostId,
+			reason: null,
+			cure: null,
 		}));
-		if (!free) continue;
-		start.push({ guestId: row.guestId, targetHostId: target.facts.hostId });
-		incoming.set(target.facts.hostId, (incoming.get(target.facts.hostId) ?? 0) + 1);
-		hosts.set(target.facts.hostId, promised(target, guest.spec));
+		start.push({ guestId: row.guestId, targetHostId });
+		incoming.set(targetHostId, (incoming.get(targetHostId) ?? 0) + 1);
+		hosts.set(targetHostId, promised(target, guest.spec));
 	}
 	const finished = !evacuation.rows.some((row) => row.state === "pending" || row.state === "moving");
 	return {
@@ -180,7 +182,6 @@ function chooseTarget(
 	hosts: readonly PlacementHost[],
 	incoming: ReadonlyMap<HostId, number>,
 ): { target: PlacementHost | null; reason: string | null } {
-	if (guest.state !== "running") return { target: null, reason: row.reason };
 	const exclude = new Set([evacuation.hostId]);
 	const { candidates, refused } = place(
 		{ spec: guest.spec, exclude, running: guest.running, seed: evacuation.seed },

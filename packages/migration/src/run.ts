@@ -166,6 +166,17 @@ async function discardOnce(move: Move): Promise<boolean> {
 	await noteFirmly(move, { type: "undone", phase: "prepareTarget" });
 	return true;
 }
+
+/** Repeats until it works, or until this agent ends. The first failure is noted. */
+async function untilDone<T>(move: Move, trouble: string, work: () => Promise<T>): Promise<T> {
+	for (let failures = 0; ; failures++) {
+		try {
+			return await work();
+		} catch (thrown) {
+			if (move.stop.aborted) throw abortError(move.stop);
+			if (failures === 0) move.remark(`${trouble}: ${asSternaError(thrown).message}`);
+			await pause(move.ports.clock, deadlines.retryMs, move.stop);
+		}
 	}
 }
 
