@@ -1,6 +1,8 @@
 import { join } from "node:path";
+import { SimulatedHypervisor } from "@sterna/hypervisor/simulated/driver";
 import { destination, pino } from "pino";
 import { startAgent } from "../../agent.ts";
+import { readConfig } from "../../config.ts";
 import type { Point } from "../observe.ts";
 import { createMigrationService } from "../service.ts";
 
@@ -39,10 +41,14 @@ async function observe(point: Point): Promise<void> {
 	await released;
 }
 
+const config = await readConfig(dataDir);
+const simulated = { runFolder: join(dataDir, "run"), tickMs: 50, stepMs: 5, dirtyBytesPerSecond: 0 };
 await startAgent({
 	dataDir,
+	config,
 	log: pino({ level: "debug" }, destination({ dest: join(dataDir, "agent.log"), sync: true })),
 	linkTimes: { minBackoffMs: 50, maxBackoffMs: 200, heartbeatMs: 5000 },
 	createMigrations: (context) => createMigrationService(context, observe),
+	...(config.driver === "simulated" ? { hypervisor: new SimulatedHypervisor(simulated) } : {}),
 });
 tell({ is: "started" });

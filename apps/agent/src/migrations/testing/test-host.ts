@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { HostId } from "@sterna/shared/ids";
 import type { AgentConfigInput } from "../../config.ts";
+import type { TestConsole } from "../../fixtures/test-console.ts";
+import { joinConsole } from "../../identity/join.ts";
 import type { Point } from "../observe.ts";
 import type { Order, Word } from "./agent-process.ts";
-import type { TestConsole } from "./test-console.ts";
 
 /** A host whose agent runs in a process of its own and can be killed and started again. */
 export class TestHost {
@@ -21,6 +22,7 @@ export class TestHost {
 		this.name = options.name;
 	}
 
+	/** Joins the console; the folder must be there. */
 	static async create(options: {
 		dataDir: string;
 		name: string;
@@ -28,10 +30,8 @@ export class TestHost {
 		console: TestConsole;
 	}): Promise<TestHost> {
 		const { dataDir, name, config } = options;
-		// Guests run as users of their own and must get to their files.
-		await mkdir(dataDir, { recursive: true, mode: 0o711 });
 		await writeFile(join(dataDir, "config.json"), JSON.stringify(config));
-		const hostId = await options.console.join(dataDir, name);
+		const { hostId } = await joinConsole({ dataDir, joinString: options.console.joinString(), name });
 		return new TestHost({ dataDir, hostId, name });
 	}
 
@@ -73,18 +73,6 @@ export class TestHost {
 
 	goOn(): void {
 		this.#tell({ do: "go" });
-	}
-
-	/** The ids of QEMU processes that belong to this host's guests. */
-	async processes(): Promise<number[]> {
-		const found: number[] = [];
-		for (const name of await readdir("/proc")) {
-			if (!/^\d+$/.test(name)) continue;
-			const words = (await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "")).split("\0");
-			const isOurs = words.some((word) => word.includes(`${this.dataDir}/run/`));
-			if (isOurs && words.some((word) => word.includes("qemu-system"))) found.push(Number(name));
-		}
-		return found;
 	}
 
 	/** The last lines of the agent's log, for a failed test. */
