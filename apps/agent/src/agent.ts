@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
 import { SternaError } from "@sterna/shared/errors";
 import type { HostFacts } from "@sterna/shared/host";
@@ -31,6 +32,7 @@ import { Revocations } from "./peers/revocations.ts";
 import { listenForPeers } from "./peers/server.ts";
 import { openPlaces } from "./places.ts";
 import { Report } from "./report.ts";
+import { Sampler } from "./sampling.ts";
 import { SensorCollector, systemClock } from "./sensors/collector.ts";
 import { createSensorRoot, type SensorRoot } from "./sensors/root.ts";
 import { Undo } from "./undo.ts";
@@ -175,6 +177,20 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	report.setFindings([...damage, ...sensors.findings()]);
 	sensors.start();
 
+	const sampler = await Sampler.open({
+		dataDir,
+		root,
+		hypervisor,
+		clock,
+		log,
+		periodMs: config.metricsPeriodMs,
+		memoryLimitBytes: config.memoryBytes,
+		running: () => store.list().filter(({ guestId }) => guests.isAlive(guestId)),
+		present: () => new Set(store.list().map(({ guestId }) => guestId)),
+		onSample: (host, ofGuests) => report.setMetrics(host, ofGuests),
+	});
+	undo.add(() => sampler.close());
+
 	const handlers = createHandlers({
 		hypervisor,
 		guests,
@@ -182,8 +198,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 		report,
 		revocations,
 		migrations,
-		hostMetrics: () => [],
-		guestMetrics: () => [],
+		sampler,
 		onGuestChange: (listener) => {
 			guestListeners.add(listener);
 			return () => guestListeners.delete(listener);
@@ -224,8 +239,13 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 		},
 		signal: ended.signal,
 	});
-	repeat(factsPeriodMs, ended.signal, async () => {
-		report.setFacts(await facts().catch(() => report.facts));
+	const failed = (err: unknown) => log.error({ err }, "facts or metrics could not be read");
+	void repeat(factsPeriodMs, ended.signal, async () => report.setFacts(await facts()), failed);
+	await sampler.sample().catch(failed);
+	const sampling = repeat(config.metricsPeriodMs, ended.signal, () => sampler.sample(), failed);
+	undo.add(async () => {
+		ended.abort();
+		await sampling;
 	});
 	log.info({ hostId, peerPort: peerServer.port, guests: guests.views().length }, "agent started");
 	return { hostId, peerPort: peerServer.port, report, link, close: () => undo.run() };
@@ -263,13 +283,15 @@ function addressTowards({ address, port }: ConsoleAddress): Promise<string> {
 	});
 }
 
-/** Runs `task` again and again, each `periodMs` after the last ended. */
-function repeat(periodMs: number, signal: AbortSignal, task: () => Promise<void>): void {
-	const timer = setTimeout(() => {
-		void task().finally(() => {
-			if (!signal.aborted) repeat(periodMs, signal, task);
-		});
-	}, periodMs);
-	timer.unref();
-	signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+/** Runs `task` again and again, each `periodMs` after the last ended; fulfilled when `signal` has ended it. */
+async function repeat(
+	periodMs: number,
+	signal: AbortSignal,
+	task: () => Promise<void>,
+	onFailure: (error: unknown) => void,
+): Promise<void> {
+	while (!signal.aborted) {
+		await sleep(periodMs, undefined, { signal, ref: false }).catch(() => {});
+		if (!signal.aborted) await task().catch(onFailure);
+	}
 }

@@ -1,7 +1,6 @@
 import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
 import { SternaError } from "@sterna/shared/errors";
-import type { GuestMetrics, GuestReport } from "@sterna/shared/guest";
-import type { HostMetrics } from "@sterna/shared/host";
+import type { GuestReport } from "@sterna/shared/guest";
 import type { GuestId } from "@sterna/shared/ids";
 import type { AgentStatus } from "@sterna/shared/protocol/commands";
 import type { Caller, Handlers } from "@sterna/shared/protocol/rpc";
@@ -11,6 +10,7 @@ import { followSerialLog } from "./guests/serial.ts";
 import type { GuestStore } from "./guests/store.ts";
 import type { Revocations } from "./peers/revocations.ts";
 import type { Report } from "./report.ts";
+import type { Sampler } from "./sampling.ts";
 
 export interface CommandNeeds {
 	hypervisor: Hypervisor;
@@ -19,8 +19,7 @@ export interface CommandNeeds {
 	report: Report;
 	revocations: Revocations;
 	migrations: MigrationService;
-	hostMetrics(since: number): HostMetrics[];
-	guestMetrics(guestId: GuestId, since: number): GuestMetrics[];
+	sampler: Sampler;
 	/** Calls back when any guest's process or record changed. */
 	onGuestChange(listener: () => void): () => void;
 	status(): AgentStatus;
@@ -39,7 +38,7 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 		"host.describe": async () => report.facts,
 		"host.snapshot": async () => report.snapshot(),
 		"host.report": ({ after }, _caller, signal) => report.follow(after, signal),
-		"host.metrics": async ({ since }) => ({ samples: needs.hostMetrics(since) }),
+		"host.metrics": async ({ since }) => ({ samples: await needs.sampler.hostSince(since) }),
 		"host.setRevocations": async ({ hostIds }) => {
 			await needs.revocations.set(hostIds);
 			return {};
@@ -74,7 +73,7 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 			await guests.delete(guestId, epoch);
 			return {};
 		},
-		"guest.metrics": async ({ guestId, since }) => ({ samples: needs.guestMetrics(guestId, since) }),
+		"guest.metrics": async ({ guestId, since }) => ({ samples: await needs.sampler.guestSince(guestId, since) }),
 		"guest.serialOutput": ({ guestId, fromOffset }, _caller, signal) => {
 			mustBeHere(needs.store, guestId);
 			return followSerialLog({

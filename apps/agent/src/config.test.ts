@@ -1,0 +1,37 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { completeConfig, readConfig } from "./config.ts";
+import { testFolder } from "./fixtures/test-agent.ts";
+
+test("without a configuration a server has a local pool and QEMU's own network", async () => {
+	const dataDir = await testFolder();
+	expect(await readConfig(dataDir)).toMatchObject({
+		driver: "qemu",
+		qemuSystem: "qemu-system-x86_64",
+		pools: [{ name: "local", kind: "local", path: join(dataDir, "pools", "local") }],
+		networks: [{ name: "user", user: true }],
+		imagesDir: join(dataDir, "images"),
+	});
+});
+
+test.each([
+	["a path that is not absolute", { pools: [{ name: "a", kind: "local", path: "../pools" }] }],
+	["two pools of one name", { pools: ["/a", "/b"].map((path) => ({ name: "a", kind: "local", path })) }],
+	["a bridge that is no interface name", { networks: [{ name: "lan", bridge: "br0,script=/bin/sh" }] }],
+	["a network that is both", { networks: [{ name: "lan", bridge: "br0", user: true }] }],
+	["a setting that does not exist", { pools: [], qemuArguments: ["-monitor"] }],
+	["ports that end before they begin", { streamPorts: { from: 2000, to: 1000 } }],
+	["a server name that is none", { name: "Server One" }],
+])("%s is refused", (_what, input) => {
+	expect(() => completeConfig(input, "/data")).toThrow();
+});
+
+test("a configuration that is not JSON is refused with its path", async () => {
+	const dataDir = await testFolder();
+	await writeFile(join(dataDir, "config.json"), "{ name: server }");
+	await expect(readConfig(dataDir)).rejects.toMatchObject({
+		code: "invalid",
+		message: expect.stringContaining("config.json"),
+	});
+});
