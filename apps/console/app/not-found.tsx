@@ -1,5 +1,5 @@
 import Link from "next/link";
-import { buttonClass } from "../ui/button.tsx";
+import { buttonClass } from "../ui/button-class.ts";
 
 export default function NotFound() {
 	return (

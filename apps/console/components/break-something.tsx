@@ -75,7 +75,10 @@ export function BreakSomething({ hosts }: { hosts: readonly HostRef[] }) {
 			</Field>
 			<ul className="grid gap-2 sm:grid-cols-2">
 				{actions.map((action) => (
-					<li key={action} className="flex flex-col gap-1.5 rounded-lg bg-sunken p-3">
+					<li
+						key={action}
+						className={`flex flex-col gap-1.5 rounded-lg bg-sunken p-3 ${action === "heal" ? "sm:col-span-2" : ""}`}
+					>
 						<Button
 							small
 							kind={action === "heal" ? "secondary" : "danger"}

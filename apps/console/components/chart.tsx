@@ -29,6 +29,9 @@ interface ChartProps<Key extends string> {
 export function Chart<Key extends string>(props: ChartProps<Key>) {
 	const { label, samples, series, limit, height = 132 } = props;
 	const latest = samples.at(-1);
+	const top =
+		limit?.value ??
+		roundTop(Math.max(props.atLeast ?? 0, ...samples.flatMap((one) => series.map(({ key }) => one[key] ?? 0))));
 	const words = series.map(({ key, label: name }) => {
 		const value = latest?.[key];
 		return { key, name, value: typeof value === "number" ? props.format(value) : "–" };
@@ -70,7 +73,7 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 					</div>
 				) : (
 					<ResponsiveContainer width="100%" height="100%" initialDimension={{ width: 320, height }}>
-						<LineChart data={[...samples]} margin={{ top: 6, right: 4, bottom: 0, left: 0 }} accessibilityLayer={false}>
+						<LineChart data={[...samples]} margin={{ top: 8, right: 4, bottom: 0, left: 0 }} accessibilityLayer={false}>
 							<CartesianGrid vertical={false} stroke="var(--line)" />
 							<XAxis
 								dataKey="at"
@@ -85,9 +88,9 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 								height={20}
 							/>
 							<YAxis
-								width={62}
-								domain={[0, (top: number) => limit?.value ?? Math.max(props.atLeast ?? 0, top * 1.1)]}
-								tickCount={3}
+								width={74}
+								domain={[0, top]}
+								ticks={[0, top / 2, top]}
 								tickFormatter={props.format}
 								tick={{ fill: "var(--faint)", fontSize: 11 }}
 								axisLine={false}
@@ -128,6 +131,11 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 			</div>
 		</figure>
 	);
+}
+
+/** The next power of two: half of it is a round number of bytes, too, and the scale changes seldom while values move. */
+function roundTop(highest: number): number {
+	return highest > 0 ? 2 ** Math.ceil(Math.log2(highest)) : 1;
 }
 
 function spanOf(samples: readonly { at: number }[]): number {

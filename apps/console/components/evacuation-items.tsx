@@ -26,7 +26,7 @@ export function EvacuationItems({ items }: { items: EvacuationView["items"] }) {
 							{item.measuredDowntimeMs !== null && `paused ${formatDuration(item.measuredDowntimeMs)}`}
 							{item.attempts > 1 && `, attempt ${item.attempts}`}
 							{item.migrationId && (
-								<Link href={`/migrations/${item.migrationId}`} className="ml-3 text-accent hover:underline">
+								<Link href={`/migrations/${item.migrationId}`} className="ml-3 link">
 									{item.state === "moving" ? `Watch, ${formatPercent(item.progress)}` : "Journal"}
 									<span className="sr-only"> of {item.guest.name}</span>
 								</Link>

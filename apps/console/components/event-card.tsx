@@ -15,12 +15,8 @@ interface EventCardProps {
 export function EventCard({ event, open = false }: EventCardProps) {
 	return (
 		<div className="grid gap-x-4 gap-y-1 sm:grid-cols-[7rem_minmax(0,1fr)]">
-			<Link
-				href={`/events?event=${event.sequence}`}
-				aria-label={`Event ${event.sequence}`}
-				className="text-sm text-faint hover:underline"
-			>
-				<Time at={event.at} /> <span className="sm:block">no. {event.sequence}</span>
+			<Link href={`/events?event=${event.sequence}`} className="text-sm text-faint hover:underline">
+				<Time at={event.at} /> <span className="sm:block">event {event.sequence}</span>
 			</Link>
 			<div className="min-w-0">
 				<p className="wrap-anywhere">
@@ -38,7 +34,7 @@ export function EventCard({ event, open = false }: EventCardProps) {
 					{event.objects.map((object) => {
 						const href = hrefOf(object);
 						return href ? (
-							<Link key={`${object.type}:${object.id}`} href={href} className="text-accent hover:underline">
+							<Link key={`${object.type}:${object.id}`} href={href} className="link">
 								{object.name}
 							</Link>
 						) : (
@@ -48,7 +44,7 @@ export function EventCard({ event, open = false }: EventCardProps) {
 				</p>
 				{event.evidence !== null && (
 					<details className="mt-1" open={open}>
-						<summary className="inline-block min-h-6 cursor-pointer text-sm text-accent">Evidence</summary>
+						<summary className="min-h-6 w-fit cursor-pointer text-sm text-accent">Evidence</summary>
 						<pre className="mt-1 rounded-lg border border-line bg-sunken p-3 font-mono text-sm whitespace-pre-wrap wrap-anywhere">
 							{JSON.stringify(event.evidence, null, 2)}
 						</pre>

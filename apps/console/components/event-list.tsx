@@ -12,11 +12,8 @@ export function EventList({ events }: { events: readonly EventView[] }) {
 		<ol className="rows">
 			{events.map((event) => (
 				<li key={event.sequence} className="grid grid-cols-[5.25rem_minmax(0,1fr)] gap-2 py-[7px]">
-					<Link
-						href={`/events?event=${event.sequence}`}
-						aria-label={`Event ${event.sequence}`}
-						className="text-sm text-faint hover:underline"
-					>
+					<Link href={`/events?event=${event.sequence}`} className="text-sm text-faint hover:underline">
+						<span className="sr-only">Event {event.sequence}, </span>
 						<Time at={event.at} />
 					</Link>
 					<div className="min-w-0 wrap-anywhere">

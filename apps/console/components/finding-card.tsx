@@ -43,7 +43,7 @@ export function FindingCard({ finding, withHost = false }: FindingCardProps) {
 						{withHost && (
 							<>
 								{" on "}
-								<Link href={`/hosts/${finding.host.id}`} className="text-accent hover:underline">
+								<Link href={`/hosts/${finding.host.id}`} className="link">
 									{finding.host.name}
 								</Link>
 							</>
@@ -63,15 +63,13 @@ export function FindingCard({ finding, withHost = false }: FindingCardProps) {
 			</div>
 			<dl className="mt-2 grid gap-x-4 gap-y-2 rounded-lg bg-sunken px-3 py-2.5 sm:grid-cols-4">
 				<Fact name="Reading" value={reading} />
-				<Fact name="Threshold" value={`${amount(finding.threshold)} ${finding.unit}`.trim()} />
+				<Fact name="Threshold" value={amount(finding.threshold)} />
 				<Fact name="Window" value={finding.windowMs === 0 ? "at once" : formatDuration(finding.windowMs)} />
 				<Fact name="Done about it" value={finding.action ?? "nothing yet"} />
-				<div className="sm:col-span-4">
-					<Fact name="Rule" value={finding.rule} />
-				</div>
+				<Fact name="Rule" value={finding.rule} wide />
 			</dl>
 			<details className="mt-2">
-				<summary className="inline-block min-h-6 cursor-pointer text-sm text-accent">Raw reading</summary>
+				<summary className="min-h-6 w-fit cursor-pointer text-sm text-accent">Raw reading</summary>
 				<pre className="mt-1 rounded-lg border border-line bg-sunken p-3 font-mono text-sm whitespace-pre-wrap wrap-anywhere">
 					{finding.raw}
 				</pre>
@@ -92,9 +90,9 @@ export function FindingCard({ finding, withHost = false }: FindingCardProps) {
 	);
 }
 
-function Fact({ name, value }: { name: string; value: string }) {
+function Fact({ name, value, wide = false }: { name: string; value: string; wide?: boolean }) {
 	return (
-		<div className="min-w-0">
+		<div className={wide ? "min-w-0 sm:col-span-4" : "min-w-0"}>
 			<dt className="text-sm text-soft">{name}</dt>
 			<dd className="wrap-anywhere">{value}</dd>
 		</div>

@@ -43,10 +43,7 @@ export function HostGuests({ hostId }: { hostId: string }) {
 									</span>
 									<span className="text-sm text-soft">
 										{guest.moving && (
-											<Link
-												href={`/migrations/${guest.moving.migrationId}`}
-												className="mr-3 text-accent hover:underline"
-											>
+											<Link href={`/migrations/${guest.moving.migrationId}`} className="mr-3 link">
 												to {guest.moving.target.name}, {formatPercent(guest.moving.progress)}
 											</Link>
 										)}

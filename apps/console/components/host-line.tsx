@@ -13,7 +13,10 @@ export function HostLine({ host }: { host: Overview["hosts"][number] }) {
 				</Link>
 				<div className="mt-0.5 flex flex-wrap items-center gap-x-2 gap-y-1 text-sm text-soft">
 					<HealthChip health={host.health} />
-					<HostServiceChips connection={host.connection} mode={host.mode} />
+					<HostServiceChips
+						connection={host.connection}
+						mode={host.emptyIn.kind === "evacuating" ? "normal" : host.mode}
+					/>
 					<SimulatedBadge simulated={host.simulated} />
 					<span className="wrap-anywhere">
 						<EmptyInText emptyIn={host.emptyIn} />
@@ -28,7 +31,7 @@ export function HostLine({ host }: { host: Overview["hosts"][number] }) {
 					<GuestChip key={guest.id} guest={guest} />
 				))}
 				{host.moreGuests > 0 && (
-					<Link href={`/guests?host=${host.id}`} className="text-sm text-accent hover:underline">
+					<Link href={`/guests?host=${host.id}`} className="text-sm link">
 						{host.moreGuests} more
 					</Link>
 				)}

@@ -19,7 +19,11 @@ export function MaintenanceButton({ host }: { host: HostView }) {
 	const refusal = roleRefusal ?? (host.connection === "revoked" ? "its certificate is revoked" : null);
 	return (
 		<>
-			<Button kind={leaving ? "primary" : "secondary"} disabledReason={refusal} onClick={() => setOpen(true)}>
+			<Button
+				kind={host.mode === "maintenance" ? "primary" : "secondary"}
+				disabledReason={refusal}
+				onClick={() => setOpen(true)}
+			>
 				{leaving ? "Back to service" : "Maintenance"}
 			</Button>
 			{open && leaving && <LeaveDialog host={host} onClose={() => setOpen(false)} />}

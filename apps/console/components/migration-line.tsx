@@ -16,7 +16,7 @@ export function MigrationLine({ report, now }: MigrationLineProps) {
 	const released = report !== null && reached(report, "handOver");
 	return (
 		<div>
-			<ol className="grid gap-y-3 md:grid-cols-6 md:gap-x-2">
+			<ol className="grid gap-y-3 md:grid-cols-6 md:gap-x-3.5 md:pt-4">
 				{MigrationPhase.options.map((phase) => {
 					const standing = standingOf(phase, report);
 					const timing = report?.phases.find((one) => one.phase === phase);
@@ -32,8 +32,10 @@ export function MigrationLine({ report, now }: MigrationLineProps) {
 							{phase === "handOver" && (
 								<span
 									aria-hidden
-									className="absolute -top-1 -left-[5px] hidden h-[calc(100%+0.5rem)] border-l-2 border-dashed border-line-strong md:block"
-								/>
+									className="absolute -top-5 -left-2 hidden h-[calc(100%+1.25rem)] border-l-2 border-dashed border-line-strong pl-1.5 text-[0.75rem] leading-none whitespace-nowrap text-soft md:block"
+								>
+									commit point
+								</span>
 							)}
 							<div className="flex items-center gap-2">
 								<PhaseIcon standing={standing} />

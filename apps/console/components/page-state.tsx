@@ -2,7 +2,7 @@
 import type { UseQueryResult } from "@tanstack/react-query";
 import Link from "next/link";
 import type { ReactNode } from "react";
-import { buttonClass } from "../ui/button.tsx";
+import { buttonClass } from "../ui/button-class.ts";
 import { Empty } from "../ui/empty.tsx";
 import { SkeletonRows } from "../ui/skeleton.tsx";
 import { ProblemNotice, problemOf } from "./problem.tsx";

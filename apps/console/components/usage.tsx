@@ -55,7 +55,7 @@ export function EmptyInText({ emptyIn }: { emptyIn: EmptyIn }) {
 			return <>empty in {formatDuration(emptyIn.durationMs)}</>;
 		case "evacuating":
 			return (
-				<Link href={`/evacuations/${emptyIn.evacuationId}`} className="text-accent hover:underline">
+				<Link href={`/evacuations/${emptyIn.evacuationId}`} className="link">
 					evacuating{emptyIn.remainingMs === null ? "" : `, ${formatDuration(emptyIn.remainingMs)} left`}
 				</Link>
 			);
@@ -66,7 +66,7 @@ export function EmptyInText({ emptyIn }: { emptyIn: EmptyIn }) {
 					{emptyIn.guest && (
 						<>
 							{" ("}
-							<Link href={`/guests/${emptyIn.guest.id}`} className="text-accent hover:underline">
+							<Link href={`/guests/${emptyIn.guest.id}`} className="link">
 								{emptyIn.guest.name}
 							</Link>
 							)
@@ -87,20 +87,19 @@ export function GuestChip({ guest }: { guest: GuestChipView }) {
 			: guest.moving === "out"
 				? "border-dashed border-line-strong text-faint"
 				: "border-line text-soft";
-	const words =
-		guest.moving === "out"
-			? `${guest.name} → ${guest.peerHostName ?? "another host"}`
-			: guest.moving === "in"
-				? `${guest.name} ←`
-				: guest.name;
 	return (
 		<Link
 			href={`/guests/${guest.id}`}
-			aria-label={`${guest.name}, ${guest.moving === "in" ? "coming" : guest.moving === "out" ? `leaving to ${guest.peerHostName ?? "another host"}` : guest.state}`}
-			className={`inline-flex min-h-6 max-w-full items-center rounded-md border px-[7px] text-[0.75rem] hover:bg-sunken ${looks}`}
+			className={`inline-flex min-h-6 max-w-full items-center gap-1 rounded-md border px-[7px] text-[0.75rem] hover:bg-sunken ${looks}`}
 		>
-			<span className="truncate">{words}</span>
-			{guest.state !== "running" && !guest.moving && <span className="ml-1 text-faint">{guest.state}</span>}
+			<span className="truncate">{guest.name}</span>
+			{guest.moving === "out" && <span className="shrink-0">→ {guest.peerHostName ?? "another host"}</span>}
+			{guest.moving === "in" && (
+				<span className="shrink-0">
+					←<span className="sr-only"> from {guest.peerHostName ?? "another host"}</span>
+				</span>
+			)}
+			{guest.state !== "running" && !guest.moving && <span className="shrink-0 text-faint">{guest.state}</span>}
 		</Link>
 	);
 }

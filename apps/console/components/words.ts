@@ -62,6 +62,7 @@ export const evacuationItemTone: Record<EvacuationItemState, Tone> = {
 	moved: "ok",
 	blocked: "warn",
 	failed: "bad",
+	skipped: "neutral",
 	cancelled: "neutral",
 };
 

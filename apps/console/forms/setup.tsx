@@ -5,7 +5,8 @@ import { useState } from "react";
 import { z } from "zod";
 import { ProblemNotice } from "../components/problem.tsx";
 import { useTRPC } from "../components/trpc.tsx";
-import { Button, buttonClass } from "../ui/button.tsx";
+import { Button } from "../ui/button.tsx";
+import { buttonClass } from "../ui/button-class.ts";
 import { TextField } from "../ui/field.tsx";
 
 /** Makes the first admin with the token of the one-time link, and signs in. */

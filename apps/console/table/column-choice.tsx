@@ -1,7 +1,7 @@
 "use client";
 import { Menu } from "@base-ui/react/menu";
 import { Check, Columns3 } from "lucide-react";
-import { buttonClass } from "../ui/button.tsx";
+import { buttonClass } from "../ui/button-class.ts";
 import type { Column } from "./columns.ts";
 import type { TableUrl } from "./url-state.ts";
 

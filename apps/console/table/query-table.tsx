@@ -124,7 +124,7 @@ export function QueryTable<Row extends RowData, Sort extends string>(props: Quer
 										key={header.id}
 										scope="col"
 										aria-sort={sorted}
-										className={clsx("px-3 py-2 font-medium first:pl-4", cellClass(column))}
+										className={clsx("px-3 py-2 font-medium whitespace-nowrap first:pl-4", cellClass(column))}
 									>
 										{column?.sortable ? (
 											<SortButton
@@ -179,7 +179,7 @@ export function QueryTable<Row extends RowData, Sort extends string>(props: Quer
 }
 
 function cellClass(column: { align?: "end"; wideOnly?: boolean } | undefined): string {
-	return clsx(column?.align === "end" && "text-right", column?.wideOnly && "max-md:hidden");
+	return clsx(column?.align === "end" && "text-right whitespace-nowrap", column?.wideOnly && "max-md:hidden");
 }
 
 function SortButton({

@@ -1,14 +1,15 @@
 "use client";
-import { format, isSameDay } from "date-fns";
+import { format, isSameDay, isSameYear } from "date-fns";
 import { useEffect, useState } from "react";
 
-/** A point in time: the clock time today, with the day otherwise; the whole date on hover. */
+/** A point in time: the clock time today, the day otherwise; the whole date on hover. */
 export function Time({ at, className }: { at: number; className?: string }) {
 	const date = new Date(at);
-	const text = isSameDay(date, new Date()) ? format(date, "HH:mm:ss") : format(date, "d MMM HH:mm");
+	const now = new Date();
+	const form = isSameDay(date, now) ? "HH:mm:ss" : isSameYear(date, now) ? "d MMM HH:mm" : "d MMM yyyy";
 	return (
 		<time dateTime={date.toISOString()} title={format(date, "d MMMM yyyy, HH:mm:ss.SSS")} className={className}>
-			{text}
+			{format(date, form)}
 		</time>
 	);
 }

@@ -10,7 +10,7 @@ import { Answer } from "../../components/page-state.tsx";
 import { useTRPC } from "../../components/trpc.tsx";
 import { headlineTone } from "../../components/words.ts";
 import type { Overview } from "../../server/views.ts";
-import { buttonClass } from "../../ui/button.tsx";
+import { buttonClass } from "../../ui/button-class.ts";
 import { Empty } from "../../ui/empty.tsx";
 import { Figures } from "../../ui/figures.tsx";
 import { Headline } from "../../ui/headline.tsx";
@@ -43,12 +43,9 @@ export default function OverviewPage() {
 							}
 						/>
 						<Figures figures={figuresOf(data)} />
-						<div className="mt-[18px] grid items-start gap-[18px] xl:grid-cols-[minmax(0,1.9fr)_minmax(300px,1fr)]">
-							<div className="flex min-w-0 flex-col gap-[18px]">
-								<Hosts data={data} />
-								{data.demo && <BreakSomething hosts={data.hosts} />}
-							</div>
-							<div className="grid min-w-0 items-start gap-[18px] md:max-xl:grid-cols-2">
+						<div className="mt-[18px] grid items-start gap-[18px] xl:grid-cols-[minmax(0,1.9fr)_minmax(300px,1fr)] xl:grid-rows-[auto_1fr]">
+							<Hosts data={data} />
+							<div className="grid min-w-0 items-start gap-[18px] md:max-xl:grid-cols-2 xl:col-start-2 xl:row-span-2 xl:row-start-1">
 								<Tasks tasks={data.tasks} />
 								<Decisions decisions={data.decisions} />
 								<Panel
@@ -63,6 +60,7 @@ export default function OverviewPage() {
 									<EventList events={data.events} />
 								</Panel>
 							</div>
+							{data.demo && <BreakSomething hosts={data.hosts} />}
 						</div>
 					</>
 				)}

@@ -15,7 +15,7 @@ import type { GuestRow } from "../../../server/views.ts";
 import { defineColumns } from "../../../table/columns.ts";
 import { QueryTable } from "../../../table/query-table.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
-import { buttonClass } from "../../../ui/button.tsx";
+import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
 import { Headline } from "../../../ui/headline.tsx";
 import { Select } from "../../../ui/select.tsx";
@@ -63,7 +63,7 @@ const columns = defineColumns<GuestRow>([
 					{guest.host.name}
 				</Link>
 				{guest.moving && (
-					<Link href={`/migrations/${guest.moving.migrationId}`} className="block text-sm text-accent hover:underline">
+					<Link href={`/migrations/${guest.moving.migrationId}`} className="block text-sm link">
 						to {guest.moving.target.name}, {formatPercent(guest.moving.progress)}
 					</Link>
 				)}

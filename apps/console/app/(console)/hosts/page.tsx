@@ -11,7 +11,7 @@ import type { HostRow } from "../../../server/views.ts";
 import { defineColumns } from "../../../table/columns.ts";
 import { QueryTable } from "../../../table/query-table.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
-import { buttonClass } from "../../../ui/button.tsx";
+import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
 import { Headline } from "../../../ui/headline.tsx";
 

@@ -50,7 +50,7 @@ function Evacuation({ evacuation }: { evacuation: EvacuationView }) {
 				marks={<Chip tone={evacuationStateTone[evacuation.state]}>{evacuation.state}</Chip>}
 				lead={
 					<>
-						<Link href={`/hosts/${host.id}`} className="text-accent hover:underline">
+						<Link href={`/hosts/${host.id}`} className="link">
 							{host.name}
 						</Link>
 						: {evacuation.reason}. Asked by {evacuation.requestedBy}.

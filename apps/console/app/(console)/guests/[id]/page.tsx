@@ -89,14 +89,14 @@ function Lead({ guest }: { guest: GuestView }) {
 		<>
 			<p>
 				On{" "}
-				<Link href={`/hosts/${guest.host.id}`} className="text-accent hover:underline">
+				<Link href={`/hosts/${guest.host.id}`} className="link">
 					{guest.host.name}
 				</Link>
 				{!guest.hostOnline && ", which is out of reach: what stands here is the last that was heard"}
 				{moving && (
 					<>
 						, moving to{" "}
-						<Link href={`/hosts/${moving.target.id}`} className="text-accent hover:underline">
+						<Link href={`/hosts/${moving.target.id}`} className="link">
 							{moving.target.name}
 						</Link>
 						: {phaseWords[moving.phase].doing}, {formatPercent(moving.progress)}

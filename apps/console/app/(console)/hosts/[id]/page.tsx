@@ -17,7 +17,7 @@ import { useTRPC } from "../../../../components/trpc.tsx";
 import { EmptyInText } from "../../../../components/usage.tsx";
 import { healthTone } from "../../../../components/words.ts";
 import type { HostView } from "../../../../server/views.ts";
-import { buttonClass } from "../../../../ui/button.tsx";
+import { buttonClass } from "../../../../ui/button-class.ts";
 import { Figures } from "../../../../ui/figures.tsx";
 import { Headline } from "../../../../ui/headline.tsx";
 import { Notice } from "../../../../ui/notice.tsx";
@@ -115,7 +115,7 @@ function Host({ host }: { host: HostView }) {
 						)}
 						{past.length > 0 && (
 							<details className="mt-3 border-t border-line pt-2">
-								<summary className="min-h-6 cursor-pointer text-sm text-accent">
+								<summary className="min-h-6 w-fit cursor-pointer text-sm text-accent">
 									{past.length} earlier {past.length === 1 ? "finding" : "findings"}
 								</summary>
 								<div className="rows mt-2">

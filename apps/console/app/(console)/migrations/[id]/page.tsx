@@ -57,20 +57,20 @@ function Migration({ move, samples }: { move: MigrationView; samples: readonly C
 				marks={<MigrationStateChip state={move.state} />}
 				lead={
 					<>
-						<Link href={`/guests/${move.guest.id}`} className="text-accent hover:underline">
+						<Link href={`/guests/${move.guest.id}`} className="link">
 							{move.guest.name}
 						</Link>
 						, from{" "}
-						<Link href={`/hosts/${move.source.id}`} className="text-accent hover:underline">
+						<Link href={`/hosts/${move.source.id}`} className="link">
 							{move.source.name}
 						</Link>{" "}
 						to{" "}
-						<Link href={`/hosts/${move.target.id}`} className="text-accent hover:underline">
+						<Link href={`/hosts/${move.target.id}`} className="link">
 							{move.target.name}
 						</Link>
 						. Asked by{" "}
 						{move.evacuationId ? (
-							<Link href={`/evacuations/${move.evacuationId}`} className="text-accent hover:underline">
+							<Link href={`/evacuations/${move.evacuationId}`} className="link">
 								{move.requestedBy}
 							</Link>
 						) : (
