@@ -151,7 +151,9 @@ function disks({ request, directIo }: ArgvInput): string[] {
 			discard: "unmap",
 			cache: { direct: directIo[index] ?? false, "no-flush": false },
 		};
-		const volume = { driver: "qcow2", "node-name": node, discard: "unmap", "detect-zeroes": "unmap", file };
+		// Volumes stand alone: a backing file that somebody wrote into the header is not opened.
+		const alone = { backing: null };
+		const volume = { driver: "qcow2", "node-name": node, discard: "unmap", "detect-zeroes": "unmap", ...alone, file };
 		const device = {
 			driver: "virtio-blk-pci",
 			id: `vd${index}`,

@@ -94,6 +94,7 @@ async function copyImage(
 	path: string,
 	{ volumeId, sizeBytes }: CreateVolume,
 ): Promise<void> {
+	if (!from.path.startsWith("/")) throw new SternaError("invalid", `${JSON.stringify(from.path)} is no absolute path`);
 	const purpose = `copy an image into the volume ${volumeId}`;
 	// The format is the one that was declared: what a guest or a stranger wrote into the file decides nothing.
 	if (from.format === "qcow2") await inspectVolume(img, { volumeId, path: from.path });
