@@ -205,9 +205,7 @@ export function describe(record: OwnershipRecord | null): string {
 	if (!record) return "no record";
 	switch (record.role) {
 		case "owner":
-			return record.outgoing
-				? `owner under epoch ${record.epoch}, moving away under ${record.outgoing.epoch}`
-				: `owner under epoch ${record.epoch}`;
+			return `owner under epoch ${record.epoch}${record.outgoing ? `, moving away under ${record.outgoing.epoch}` : ""}`;
 		case "incoming":
 			return `incoming under epoch ${record.epoch}`;
 		case "released":
@@ -222,14 +220,8 @@ function grant(record: OwnershipRecord | null, { guestId, epoch }: Event<"grant"
 	if (record && epoch <= record.highestEpoch) return stale(record, epoch);
 	if (record?.role === "owner" && record.outgoing)
 		return refuse("wrong_state", "the guest is being moved away from this host");
-	return accept({
-		role: "owner",
-		guestId,
-		epoch,
-		highestEpoch: epoch,
-		outgoing: null,
-		arrival: record?.arrival ?? null,
-	});
+	const arrival = record?.arrival ?? null;
+	return accept({ role: "owner", guestId, epoch, highestEpoch: epoch, outgoing: null, arrival });
 }
 
 function forget(record: OwnershipRecord, { epoch }: Event<"forget">): Decision {

@@ -1,9 +1,11 @@
+import { MigrationReport } from "@sterna/shared/migration";
 import { describe, expect, it } from "vitest";
 import { faultPoints } from "./fault-points.ts";
 import { owesDiscard } from "./journal.ts";
 import { phases } from "./phases.ts";
 import { tell } from "./progress.ts";
-import { resumeMigration, runMigration, settleDiscard } from "./run.ts";
+import { resumeMigration } from "./resume.ts";
+import { runMigration, settleDiscard } from "./run.ts";
 import { type Fault, type FaultKind, TwoHosts } from "./testing/two-hosts.ts";
 
 /** Lives of the source's agent until the move has ended, then the discard that may be owed. */
@@ -105,6 +107,7 @@ describe("a move with one fault", async () => {
 		"sourceCrashesAfter",
 		"targetCrashes",
 		"heldProcessDies",
+		"targetAway",
 	];
 	const points = hosts.calls.map((call, at) => ({ call: `${at} ${call}`, at }));
 
@@ -137,6 +140,55 @@ describe("a move with one fault", async () => {
 			"undoing: the agent of the source ended during the migration",
 		);
 	});
+});
+
+describe("a move whose target falls silent", async () => {
+	const { hosts } = await move(null);
+	const at = (call: string) => hosts.calls.indexOf(call);
+
+	it("is in doubt after the hand-over: the guest waits, and the target is asked until it answers", async () => {
+		const outcome = await move({ at: at("target.run"), kind: "targetAway" });
+		expectSettled(outcome);
+		expect(outcome.report?.state).toBe("completed");
+		expect(outcome.hosts.reports.map((report) => report.state)).toContain("inDoubt");
+		expect(outcome.report?.measuredDowntimeMs).toBeGreaterThanOrEqual(60_000);
+		expect(outcome.hosts.executions).not.toContain("source running");
+	});
+
+	it("runs on on its source at once before the hand-over; the discard is owed and told later", async () => {
+		const outcome = await move({ at: at("source.copyMemory"), kind: "targetAway" });
+		expectSettled(outcome);
+		expect(outcome.report?.state).toBe("failed");
+		expect(outcome.hosts.executions.slice(0, 5)).toEqual([
+			"target loading",
+			"source paused",
+			"source handedOver",
+			"target loaded",
+			"source running",
+		]);
+	});
+
+	it.each(["source.copyDisks", "source.copyMemory", "source.switchOver"])(
+		"is given up when %s makes no progress, with a sentence that names it",
+		async (call) => {
+			const outcome = await move({ at: at(call), kind: "hangs" });
+			expectSettled(outcome);
+			expect(outcome.report).toMatchObject({ state: "failed", error: { code: "timeout" } });
+		},
+	);
+});
+
+describe("the reports of a move", () => {
+	it.each<FaultKind>(["failAfter", "sourceCrashesAfter", "targetAway"])(
+		"have rising generations, also after %s",
+		async (kind) => {
+			const golden = await move(null);
+			const { hosts } = await move({ at: golden.hosts.calls.indexOf("target.run"), kind });
+			const generations = hosts.reports.map((report) => report.generation);
+			expect(generations).toEqual([...generations].sort((a, b) => a - b));
+			expect(hosts.reports.map((report) => MigrationReport.parse(report))).toEqual(hosts.reports);
+		},
+	);
 });
 
 describe("a move that is cancelled", async () => {

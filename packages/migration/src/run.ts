@@ -1,10 +1,10 @@
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { MigrationReport } from "@sterna/shared/migration";
 import { transition } from "./handover.ts";
-import { failureOf, hasEnded, owesDiscard } from "./journal.ts";
+import { owesDiscard } from "./journal.ts";
 import type { Happening, Move } from "./move.ts";
 import { deadlines, type Phase, phases } from "./phases.ts";
-import { decideResumption } from "./resume.ts";
+import { decideResumption } from "./resumption.ts";
 import { abortError, pause } from "./waiting.ts";
 
 /**
@@ -30,27 +30,11 @@ export async function runMigration(move: Move): Promise<MigrationReport> {
 }
 
 /**
- * Takes a move up again after the source's agent restarted. `move` carries the journal of the former life.
- * Fulfilled with the last report, as `runMigration`.
- */
-export async function resumeMigration(move: Move): Promise<MigrationReport> {
-	if (hasEnded(move.journal)) return move.report();
-	const { code, message, cure } = failureOf(move.journal)?.error ?? interrupted;
-	return settle(move, new SternaError(code, message, cure ? { cure } : {}));
-}
-
-const interrupted = {
-	code: "unavailable",
-	message: "the agent of the source ended during the migration",
-	cure: "try the migration again",
-} as const;
-
-/**
  * After a failure, or a restart: first makes sure that the move can no longer be handed over, unless it has been, then
  * goes the one way that is left. When the record cannot be written nobody knows what it says: the guest stays as it is,
  * and the writing is tried again.
  */
-async function settle(move: Move, error: SternaError): Promise<MigrationReport> {
+export async function settle(move: Move, error: SternaError): Promise<MigrationReport> {
 	const { guestId, migrationId } = move.facts;
 	const record = await untilDone(move, "the ownership record could not be written", async () => {
 		await move.decide({ type: "abandon", migrationId });

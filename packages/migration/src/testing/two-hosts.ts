@@ -1,5 +1,6 @@
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId, HostId, MigrationId, VolumeId } from "@sterna/shared/ids";
+import type { MigrationReport } from "@sterna/shared/migration";
 import type { Decision, HandOverEvent, OwnershipRecord, ProcessState } from "../handover.ts";
 import { transition } from "../handover.ts";
 import type { JournalEntry, MoveFacts } from "../journal.ts";
@@ -32,7 +33,11 @@ export type FaultKind =
 	| "sourceCrashesAfter"
 	| "targetCrashes"
 	| "heldProcessDies"
-	| "cancel";
+	| "cancel"
+	/** From this call on the target cannot be reached for a minute. */
+	| "targetAway"
+	/** The call never comes back. */
+	| "hangs";
 export interface Fault {
 	/** Which call, counted from the first of the first life. */
 	at: number;
@@ -46,6 +51,7 @@ export class TwoHosts {
 	readonly clock = new VirtualClock();
 	readonly calls: string[] = [];
 	readonly journal: JournalEntry[] = [];
+	readonly reports: MigrationReport[] = [];
 	readonly cancel = new AbortController();
 	readonly source = { record: owner(), process: "running" as ProcessState, disk: true, streams: false };
 	readonly target = {
@@ -57,6 +63,7 @@ export class TwoHosts {
 	/** Every change of who executes the guest, for the log and the invariants. */
 	readonly executions: string[] = [];
 	#life = 0;
+	#targetAwayUntil = 0;
 	#fault: Fault | null;
 	#crashed: ((crash: Crash) => void) | null = null;
 
@@ -67,6 +74,7 @@ export class TwoHosts {
 	/** A life of the source's agent: runs `work` until it ends or the agent dies. Null when it died. */
 	async live<T>(work: (move: Move) => Promise<T>): Promise<T | null> {
 		const life = ++this.#life;
+		if (life > 1) this.clock.pass(1_000);
 		const died = new Promise<never>((_, reject) => {
 			this.#crashed = reject;
 		});
@@ -99,7 +107,7 @@ export class TwoHosts {
 		const call = <T>(name: string, effect: () => T | Promise<T>) => this.#call(life, name, effect);
 		return {
 			clock: this.clock,
-			publish: () => {},
+			publish: (report) => this.reports.push(report),
 			journal: {
 				append: (entries) => call("journal.append", () => void this.journal.push(...entries)),
 				read: async () => [...this.journal],
@@ -238,6 +246,11 @@ export class TwoHosts {
 		if (life !== this.#life) return new Promise(() => {});
 		const index = this.calls.push(name) - 1;
 		const fault = this.#fault?.at === index ? this.#fault.kind : null;
+		if (fault === "targetAway") this.#targetAwayUntil = this.clock.now() + 60_000;
+		if (name.startsWith("target.") && this.clock.now() < this.#targetAwayUntil) {
+			throw new SternaError("unavailable", "the target cannot be reached");
+		}
+		if (fault === "hangs") return new Promise(() => {});
 		if (fault === "failBefore") throw new SternaError("unavailable", `${name} failed on purpose`);
 		if (fault === "sourceCrashes") return this.#crash();
 		if (fault === "cancel") this.cancel.abort();

@@ -17,6 +17,11 @@ export class VirtualClock implements Clock {
 		};
 	}
 
+	/** An agent that starts again takes its time. */
+	pass(durationMs: number): void {
+		this.#now += durationMs;
+	}
+
 	/** Lets time pass until `promise` is settled. Throws when an hour was not enough. */
 	async drive<T>(promise: Promise<T>): Promise<T> {
 		let settled = false;
