@@ -1,11 +1,7 @@
-import { randomUUID } from "node:crypto";
-import { createSocket } from "node:dgram";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
 import { SternaError } from "@sterna/shared/errors";
-import type { HostFacts } from "@sterna/shared/host";
 import type { GuestId, HostId } from "@sterna/shared/ids";
 import type { Handlers } from "@sterna/shared/protocol/rpc";
 import type { Logger } from "pino";
@@ -19,14 +15,13 @@ import { damageFindings } from "./guests/damage.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
 import { GuestStore } from "./guests/store.ts";
-import { HostFactsReader } from "./host-facts.ts";
 import { credentialsOf, type Identity, readIdentity } from "./identity/identity.ts";
 import { keepRenewed } from "./identity/renewal.ts";
-import type { ConsoleAddress } from "./identity/request.ts";
 import { Link, type LinkTimes } from "./link.ts";
 import { claimDataFolder, listenLocally } from "./local.ts";
 import { verifyPermit } from "./migrations/permit.ts";
 import { createMigrationService } from "./migrations/service.ts";
+import { ownFacts, readBootId } from "./own-facts.ts";
 import { PeerClient } from "./peers/client.ts";
 import { Revocations } from "./peers/revocations.ts";
 import { listenForPeers } from "./peers/server.ts";
@@ -34,12 +29,11 @@ import { openPlaces } from "./places.ts";
 import { Report } from "./report.ts";
 import { Sampler } from "./sampling.ts";
 import { SensorCollector, systemClock } from "./sensors/collector.ts";
-import { createSensorRoot, type SensorRoot } from "./sensors/root.ts";
+import { createSensorRoot } from "./sensors/root.ts";
 import { Undo } from "./undo.ts";
 import { agentVersion } from "./version.ts";
 
 const factsPeriodMs = 30_000;
-const lookupTimeoutMs = 2000;
 
 export interface AgentOptions {
 	dataDir: string;
@@ -96,7 +90,6 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 
 	const hypervisor = options.hypervisor ?? (await openDriver(config, dataDir));
 	undo.add(() => hypervisor.close());
-	const hypervisorFacts = await hypervisor.probe();
 	const places = await openPlaces(config, hypervisor);
 
 	const peers = new PeerClient({ credentials, revocations });
@@ -112,24 +105,16 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	});
 	undo.add(() => peerServer.close());
 
-	const factsReader = new HostFactsReader(root, join(dataDir, "images.json"));
-	const facts = async (): Promise<HostFacts> =>
-		factsReader.read({
-			hostId,
-			name: config.name ?? identity.name,
-			agentVersion,
-			bootId,
-			peerAddress: config.peerAddress ?? (await addressTowards(identity.console)),
-			peerPort: peerServer.port,
-			networks: config.networks.map((network) => ({
-				name: network.name,
-				kind: "bridge" in network ? ("bridge" as const) : ("user" as const),
-			})),
-			pools: places.pools(),
-			imagesDir: config.imagesDir,
-			memoryLimitBytes: config.memoryBytes,
-			hypervisor: hypervisorFacts,
-		});
+	const facts = ownFacts({
+		root,
+		identity: () => identity,
+		config,
+		dataDir,
+		bootId,
+		peerPort: peerServer.port,
+		pools: places.pools(),
+		hypervisor: await hypervisor.probe(),
+	});
 	const report = new Report({ facts: await facts(), nextGeneration: () => counters.nextGeneration() });
 
 	const guestListeners = new Set<() => void>();
@@ -256,30 +241,6 @@ async function mustHaveJoined(dataDir: string): Promise<Identity> {
 	if (identity) return identity;
 	throw new SternaError("wrong_state", "this server has not joined a console", {
 		cure: "take a join string from Hosts, Join a server, and run: sterna-agent join <join string>",
-	});
-}
-
-/** Without a boot id every start counts as a new boot: a guest is then never taken for one that should still run. */
-async function readBootId(root: SensorRoot): Promise<string> {
-	return (await root.readText("/proc/sys/kernel/random/boot_id"))?.trim() || randomUUID();
-}
-
-/**
- * The address this server has on its way to the console; no packet is sent (connect(2) on a datagram socket). Without a
- * way there it is the server's name: an agent starts and keeps its guests on a server that is cut off.
- */
-function addressTowards({ address, port }: ConsoleAddress): Promise<string> {
-	return new Promise((resolve) => {
-		const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-		const tell = (found: string) => {
-			clearTimeout(timer);
-			socket.removeAllListeners();
-			socket.close();
-			resolve(found);
-		};
-		const timer = setTimeout(() => tell(hostname()), lookupTimeoutMs);
-		socket.once("error", () => tell(hostname()));
-		socket.connect(port, address, () => tell(socket.address().address));
 	});
 }
 

@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { asSternaError, SternaError, WireError } from "@sterna/shared/errors";
 import { parseJson } from "@sterna/shared/json";
-import { hostIdOfAltName } from "@sterna/shared/protocol/join";
+import { isConsoleAltName } from "@sterna/shared/protocol/join";
 import type { z } from "zod";
 import type { Credentials } from "../context.ts";
 
@@ -20,16 +20,16 @@ const connectTimeoutMs = 10_000;
 const answerTimeoutMs = 30_000;
 const maxAnswerBytes = 256 * 1024;
 
-/** TLS options for a client that has joined: our certificate, the console's authority, and not just any host of it. */
+/** TLS options for a client that has joined: our certificate, and a certificate of our authority that is the console's own. */
 function consoleTls(credentials: Credentials): ConnectionOptions {
 	return {
 		...credentials,
 		minVersion: "TLSv1.3",
 		rejectUnauthorized: true,
 		checkServerIdentity: (_host, certificate) =>
-			hostIdOfAltName(certificate.subjectaltname)
-				? new SternaError("forbidden", "the server that answered is another host, not the console")
-				: undefined,
+			isConsoleAltName(certificate.subjectaltname)
+				? undefined
+				: new SternaError("forbidden", "the server that answered is not the console"),
 	};
 }
 

@@ -57,6 +57,14 @@ export function hostUri(hostId: HostId): string {
 	return `sterna://host/${hostId}`;
 }
 
+/** The identity that the certificate of the console's agent port carries. */
+export const consoleUri = "sterna://console";
+
+/** Whether a certificate's subjectAltName, as Node prints it, is the console's. */
+export function isConsoleAltName(subjectAltName: string | undefined): boolean {
+	return (subjectAltName ?? "").split(", ").includes(`URI:${consoleUri}`);
+}
+
 /** The host id in a certificate's subjectAltName as Node prints it, or null. */
 export function hostIdOfAltName(subjectAltName: string | undefined): HostId | null {
 	const match = /(?:^|, )URI:sterna:\/\/host\/([0-9a-f-]{36})(?:,|$)/.exec(subjectAltName ?? "");
