@@ -29,19 +29,24 @@ import { instant } from "./columns.ts";
 
 export * from "./auth-schema.ts";
 
-export const hosts = pgTable("hosts", {
-	id: uuid("id").$type<HostId>().primaryKey(),
-	name: text("name").notNull().unique(),
-	mode: text("mode").$type<HostMode>().notNull().default("normal"),
-	/** A revoked host's certificate is refused; the row stays for the log. */
-	revokedAt: instant("revoked_at"),
-	quarantinedBecause: text("quarantined_because"),
-	/** Highest connection number that was seen of this host's key; a repeated one means a copy of it. */
-	lastConnection: bigint("last_connection", { mode: "number" }).notNull().default(-1),
-	facts: jsonb("facts").$type<HostFacts>(),
-	joinedAt: instant("joined_at").notNull(),
-	lastHeardAt: instant("last_heard_at"),
-});
+export const hosts = pgTable(
+	"hosts",
+	{
+		id: uuid("id").$type<HostId>().primaryKey(),
+		name: text("name").notNull(),
+		mode: text("mode").$type<HostMode>().notNull().default("normal"),
+		/** A revoked host's certificate is refused; the row stays for the log. */
+		revokedAt: instant("revoked_at"),
+		quarantinedBecause: text("quarantined_because"),
+		/** Highest connection number that was seen of this host's key; a repeated one means a copy of it. */
+		lastConnection: bigint("last_connection", { mode: "number" }).notNull().default(-1),
+		facts: jsonb("facts").$type<HostFacts>(),
+		joinedAt: instant("joined_at").notNull(),
+		lastHeardAt: instant("last_heard_at"),
+	},
+	// A revoked server may join again, as a new host under its old name.
+	(table) => [uniqueIndex("hosts_name").on(table.name).where(sql`revoked_at is null`)],
+);
 
 export const hostCertificates = pgTable(
 	"host_certificates",
@@ -172,7 +177,8 @@ export const evacuationItems = pgTable(
 		attempts: integer("attempts").notNull().default(0),
 		/** Hosts that this guest could not be moved to in this evacuation. */
 		triedHostIds: jsonb("tried_host_ids").$type<HostId[]>().notNull().default([]),
-		refusal: jsonb("refusal").$type<Refusal>(),
+		reason: text("reason"),
+		cure: text("cure"),
 		measuredDowntimeMs: real("measured_downtime_ms"),
 	},
 	(table) => [primaryKey({ columns: [table.evacuationId, table.guestId] })],

@@ -74,12 +74,10 @@ export class People {
 		try {
 			const context = await this.#auth.$context;
 			const { userName, email } = admin;
-			const created = await context.internalAdapter.createUser({
-				name: userName,
-				username: userName,
-				email: email.toLowerCase(),
-				role: "admin",
-			});
+			const created = await context.internalAdapter.createUser(
+				{ name: userName, username: userName, email: email.toLowerCase(), role: "admin" },
+				{ method: "email-password" },
+			);
 			await context.internalAdapter.linkAccount({
 				userId: created.id,
 				providerId: "credential",
