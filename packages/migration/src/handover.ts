@@ -5,7 +5,6 @@ import { z } from "zod";
 
 /**
  * Who may run a guest: the durable record that each agent keeps of it, and the one pure function that changes it.
- *
  *   source   owner n ──beginMove──▶ owner n, outgoing n+1 ──release──▶ released n+1 ──heard──▶ ──retired──▶ none
  *                 ▲                        │ abandon
  *                 └───────moveEnded────────┘ (outgoing abandoned; epoch n+1 is burned)
@@ -16,12 +15,10 @@ import { z } from "zod";
  * `release` is the commit point. Before it every failure unwinds and the source runs on; after it the source never runs
  * the guest again under a lower epoch. The rule for whoever carries out a decision: **first the record, durably, then the
  * effects, in order.** Every effect can be repeated, so after a crash `recover` gives those that may be missing.
- *
  * Two observations must be made under the guest's lock, together with the write or the answer they lead to: that memory
  * is still incomplete (`leaseExpired`), and that it is complete (the answer `loaded` to the source). Loading never
  * follows loaded, so a target that has said `loaded` never discards by itself: it may have been released to.
- *
- * `explore.ts` tries every interleaving of these transitions with losses, repetitions and crashes.
+ * `explore/` tries every interleaving of these transitions with losses, repetitions and crashes.
  */
 
 /** How the guest came to run here: the answer to `incoming.run`, kept so that every repetition is answered the same way. */
@@ -145,6 +142,9 @@ export type Decision =
 type Of<Role extends OwnershipRecord["role"]> = Extract<OwnershipRecord, { role: Role }>;
 type Event<Type extends HandOverEvent["type"]> = Extract<HandOverEvent, { type: Type }>;
 
+const movingAway = "the guest is being moved away from this host";
+const arriving = "the guest is just arriving on this host";
+
 /** What `event` makes of the record. Pure; `null` is a guest that this host never heard of. */
 export function transition(record: OwnershipRecord | null, event: HandOverEvent): Decision {
 	switch (event.type) {
@@ -194,10 +194,9 @@ export function refuseExecution(
 ): Extract<Decision, { verdict: "refuse" }> | null {
 	if (record?.role !== "owner") return refuse("wrong_state", `this host does not own the guest (${describe(record)})`);
 	if (epoch < record.epoch) return stale(record, epoch);
-	if (epoch > record.epoch)
-		return refuse("wrong_state", `this host owns the guest under epoch ${record.epoch}, not ${epoch}`);
-	if (record.outgoing) return refuse("wrong_state", "the guest is being moved away from this host");
-	return record.arrival?.resumedAt === null ? refuse("wrong_state", "the guest is just arriving on this host") : null;
+	if (epoch > record.epoch) return refuse("wrong_state", `this host owns the guest under epoch ${record.epoch} only`);
+	if (record.outgoing) return refuse("wrong_state", movingAway);
+	return record.arrival?.resumedAt === null ? refuse("wrong_state", arriving) : null;
 }
 
 /** The record as a person reads it: `owner under epoch 4`. */
@@ -218,8 +217,7 @@ export function describe(record: OwnershipRecord | null): string {
 function grant(record: OwnershipRecord | null, { guestId, epoch }: Event<"grant">): Decision {
 	if (record?.role === "owner" && record.epoch === epoch) return keep();
 	if (record && epoch <= record.highestEpoch) return stale(record, epoch);
-	if (record?.role === "owner" && record.outgoing)
-		return refuse("wrong_state", "the guest is being moved away from this host");
+	if (record?.role === "owner" && record.outgoing) return refuse("wrong_state", movingAway);
 	const arrival = record?.arrival ?? null;
 	return accept({ role: "owner", guestId, epoch, highestEpoch: epoch, outgoing: null, arrival });
 }
@@ -233,7 +231,7 @@ function beginMove(record: OwnershipRecord, { migrationId, epoch, target }: Even
 	if (record.outgoing?.migrationId === migrationId) return keep();
 	if (epoch <= record.highestEpoch) return stale(record, epoch);
 	if (record.outgoing) return refuse("wrong_state", `the guest is already moving under epoch ${record.outgoing.epoch}`);
-	if (record.arrival?.resumedAt === null) return refuse("wrong_state", "the guest is just arriving on this host");
+	if (record.arrival?.resumedAt === null) return refuse("wrong_state", arriving);
 	return accept({ ...record, highestEpoch: epoch, outgoing: { migrationId, epoch, target, abandoned: false } });
 }
 
@@ -315,9 +313,7 @@ function run(record: OwnershipRecord, { migrationId, epoch, process }: Event<"ru
 		return recover(record, process);
 	}
 	if (record.role !== "incoming" || record.migrationId !== migrationId || record.epoch !== epoch) {
-		return epoch <= record.highestEpoch
-			? refuse("wrong_state", `epoch ${epoch} of the guest was discarded on this host`)
-			: refuse("wrong_state", `this host does not receive the guest under epoch ${epoch} (${describe(record)})`);
+		return refuse("wrong_state", `this host does not receive the guest under epoch ${epoch} (${describe(record)})`);
 	}
 	if (process === "loading") return refuse("wrong_state", "the guest's memory is not complete on this host");
 	const restarted = process === "absent";
@@ -343,7 +339,7 @@ function arrived(record: OwnershipRecord, { migrationId, resumedAt }: Event<"arr
 	return accept({ ...record, arrival: complete }, { do: "answerRun", arrival: complete });
 }
 
-/** Also for a move that this host has not heard of yet: its `prepare` may still be on the way. */
+/** Also before its `prepare`, which may still be on the way. */
 function discard(record: OwnershipRecord | null, { guestId, migrationId, epoch }: Event<"discard">): Decision {
 	if (!record) return accept({ role: "none", guestId, highestEpoch: epoch, arrival: null });
 	if (record.role === "incoming" && record.migrationId === migrationId) return accept(floor(record), { do: "clear" });
