@@ -1,10 +1,12 @@
-import { access, readdir, readFile, writeFile } from "node:fs/promises";
+import { access, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { transition } from "@sterna/migration/handover";
 import { newId, VolumeId } from "@sterna/shared/ids";
 import type { Endpoint } from "@sterna/shared/protocol/rpc";
 import { expect, test } from "vitest";
 import { guestSpec, joinedServer, testConsole } from "./fixtures/test-agent.ts";
 import type { TestConsole } from "./fixtures/test-console.ts";
+import { GuestStore } from "./guests/store.ts";
 import { readStatus } from "./status/read.ts";
 import { statusText } from "./status/text.ts";
 
@@ -167,6 +169,43 @@ test("the epoch of a deleted guest is remembered over a restart: a late command 
 	await expect(again.call("guest.create", { spec, epoch: 3 })).rejects.toMatchObject({ code: "conflict" });
 	expect(await readdir(join(server.dataDir, "pools/local"))).toEqual([".sterna-pool.json"]);
 	await expect(again.call("guest.create", { spec, epoch: 4 })).resolves.toMatchObject({ epoch: 4, state: "stopped" });
+});
+
+test("a deletion that was interrupted is finished by the next life of the agent", async () => {
+	const { console, server, agent, endpoint } = await runningAgent();
+	const spec = guestSpec();
+	await endpoint.call("guest.create", { spec, epoch: 1 });
+	await agent.close();
+	const store = await GuestStore.open(server.dataDir);
+	await store.writeRun(spec.id, { desired: "deleted" });
+	await store.update(spec.id, (record) => transition(record, { type: "forget", epoch: 1 }));
+	await server.start();
+	const again = await nextEndpoint(console, endpoint);
+	expect((await again.call("host.snapshot", {})).guests).toEqual([]);
+	expect(await readdir(join(server.dataDir, "pools/local"))).toEqual([".sterna-pool.json"]);
+	expect(await readdir(join(server.dataDir, "guests", spec.id))).toEqual(["record.json"]);
+});
+
+test("a guest whose record has let go of it is ended if it still runs, and its disks, which may be shared, stay", async () => {
+	const { console, server, agent, endpoint } = await runningAgent();
+	const { spec } = await createRunning(endpoint);
+	await agent.close();
+	const store = await GuestStore.open(server.dataDir);
+	await store.update(spec.id, (record) => transition(record, { type: "forget", epoch: 1 }));
+	const next = await server.start();
+	const again = await nextEndpoint(console, endpoint);
+	expect(await next.driver.inspect(spec.id)).toMatchObject({ state: "absent" });
+	expect((await again.call("host.snapshot", {})).guests).toEqual([]);
+	await expect(access(join(server.dataDir, "pools/local", `${spec.volumes[0]?.id}.qcow2`))).resolves.toBeUndefined();
+});
+
+test("a process whose guest folder is gone is left running: what is not understood is not ended", async () => {
+	const { server, agent, endpoint } = await runningAgent();
+	const { spec } = await createRunning(endpoint);
+	await agent.close();
+	await rm(join(server.dataDir, "guests", spec.id), { recursive: true });
+	const next = await server.start();
+	expect(await next.driver.inspect(spec.id)).toMatchObject({ state: "running" });
 });
 
 test("creating the same guest again changes nothing; another specification under its id is refused", async () => {

@@ -1,8 +1,9 @@
+import { truncate } from "node:fs/promises";
 import { newId, VolumeId } from "@sterna/shared/ids";
 import type { TrackedReport } from "@sterna/shared/protocol/report";
 import type { Endpoint } from "@sterna/shared/protocol/rpc";
 import { expect, test } from "vitest";
-import { guestSpec, joinedServer, testConsole } from "./fixtures/test-agent.ts";
+import { guestSpec, joinedServer, quickTimes, testConsole } from "./fixtures/test-agent.ts";
 import { backoffMs, linkTimes } from "./link.ts";
 
 async function runningAgent() {
@@ -128,6 +129,27 @@ test.each([
 	const { endpoint: again } = await console.connection((one) => one.endpoint !== endpoint);
 	expect(connections).toBe(1);
 	await expect(again.call("host.snapshot", {})).resolves.toMatchObject({ type: "snapshot" });
+});
+
+test("a console that stops reading is left after two heartbeats, and served again when it is back", async () => {
+	const console = await testConsole();
+	const server = await joinedServer(console);
+	const agent = await server.start({ linkTimes: { ...quickTimes, heartbeatMs: 100 } });
+	const { endpoint, socket } = await console.connection();
+	const spec = guestSpec();
+	await endpoint.call("guest.create", { spec, epoch: 1 });
+	await endpoint.call("guest.start", { guestId: spec.id, epoch: 1 });
+	await truncate(agent.driver.serialLogPath(spec.id), 256 * 1024 * 1024);
+	const flood = endpoint.stream(
+		"guest.serialOutput",
+		{ guestId: spec.id, fromOffset: 0 },
+		() => socket.pause(),
+		new AbortController().signal,
+	);
+	const { endpoint: again } = await console.connection((one) => one.endpoint !== endpoint);
+	socket.terminate();
+	await expect(flood).rejects.toMatchObject({ code: "unavailable" });
+	await expect(again.call("host.snapshot", {})).resolves.toMatchObject({ guests: [{ state: "running" }] });
 });
 
 test("what no command allows is refused typed, and the connection stays", async () => {
