@@ -82,6 +82,7 @@ const base = golden("disk");
 const badSpecs: [string, object][] = [
 	["a name that is an option", { name: "-drive" }],
 	["a name with a comma", { name: "x,file=/etc/shadow" }],
+	// biome-ignore lint/suspicious/noTemplateCurlyInString: what a shell would expand is the point
 	["a name for a shell", { name: "${IFS}`reboot`" }],
 	["a name that is a path", { name: "../../etc/passwd" }],
 	...[-1, 0, 2 ** 53, Number.POSITIVE_INFINITY, "8G", Number.NaN, 33 * 1024 * 1024 + 1].map(

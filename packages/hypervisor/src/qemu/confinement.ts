@@ -31,7 +31,7 @@ export async function confine(guestId: GuestId, usesKvm: boolean): Promise<Confi
 
 /** The command that runs `argv` confined: never more rights than at its start, files that it makes only for itself. */
 export function confinedCommand(argv: readonly string[], { uid, kvmGroup }: Confinement): string[] {
-	const umask = ["/bin/sh", "-c", 'umask 077; exec "$@"', "sh", ...argv];
+	const umask = ["/bin/sh", "-c", 'umask 177; exec "$@"', "sh", ...argv];
 	if (uid === null) return umask;
 	const groups = kvmGroup === null ? "--clear-groups" : `--groups=${kvmGroup}`;
 	return [

@@ -139,7 +139,7 @@ export async function lastWords(paths: GuestPaths): Promise<string> {
 
 async function earlyEnd(paths: GuestPaths, name: string): Promise<SternaError> {
 	const words = await lastWords(paths);
-	if (words.includes('"write" lock')) {
+	if (/another process using the image|"write" lock/.test(words)) {
 		return new SternaError("conflict", `a volume of guest ${name} is in use by another process: ${words}`);
 	}
 	return new SternaError("unavailable", `QEMU of guest ${name} did not start: ${words || "it said nothing"}`);
