@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { exploreHandOver } from "./search.ts";
 
 describe("the hand-over, tried exhaustively", () => {
-	it("never runs the guest twice and never loses it, there and back, with a crash and a death of a loaded process", () => {
+	it("never runs the guest twice and never loses it, there and back, with a crash and a death", {
+		timeout: 60_000,
+	}, () => {
 		const { states, violation } = exploreHandOver({ moves: 2, crashes: 1, deaths: 1, maxStates: 1_000_000 });
 		expect(violation).toBeNull();
 		expect(states).toBeGreaterThan(50_000);
@@ -21,7 +23,8 @@ describe("the hand-over, tried exhaustively", () => {
 		expect(trace.length).toBeLessThan(12);
 	});
 
-	it("is seen to break when lower epochs are obeyed", () => {
+	// Two whole moves are needed before an old epoch can do harm: some 650,000 states.
+	it("is seen to break when lower epochs are obeyed", { timeout: 180_000 }, () => {
 		const { violation, trace } = exploreHandOver({ moves: 2, crashes: 0, deaths: 0, maxStates: 2_000_000 }, "epoch");
 		expect(violation).toContain("under epoch 2, but epoch 3 has been taken");
 		expect(trace.at(-1)).toMatch(/starts the guest from its disks|lets the CPUs go/);
