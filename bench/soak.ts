@@ -1,5 +1,5 @@
 import type { Demo } from "../demo/demo.ts";
-import { until } from "../demo/demo.ts";
+import { until } from "../demo/until.ts";
 import { median } from "./statistics.ts";
 
 /** What `./sterna bench soak` prints. Times in milliseconds. */

@@ -10,6 +10,7 @@ import { HeartbeatCollector } from "./heartbeats.ts";
 import { type DemoNetwork, loopbackNetwork, makeNetwork } from "./network.ts";
 import { killGuestsBelow } from "./processes.ts";
 import { type DemoServer, explain, makeServer } from "./servers.ts";
+import { until } from "./until.ts";
 
 /** What a rig of servers on this machine is made of. The demo, the browser tests and the soak all use it. */
 export interface DemoOptions {
@@ -171,14 +172,5 @@ async function breakSomething(
 			server.hardware.heal();
 			if (server.agentPid() === null) server.startAgent();
 			if (network.servers[index]?.bridge) await network.setCable(index, true);
-	}
-}
-
-/** Asks again until the answer is yes. Rejects after `timeoutMs`, saying `what` was waited for. */
-export async function until(what: string, timeoutMs: number, ask: () => Promise<boolean>): Promise<void> {
-	const deadline = Date.now() + timeoutMs;
-	while (!(await ask())) {
-		if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-		await new Promise((resolve) => setTimeout(resolve, 100));
 	}
 }

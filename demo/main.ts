@@ -1,5 +1,6 @@
-import { type Demo, type GuestWish, startDemo, until } from "./demo.ts";
+import { type Demo, type GuestWish, startDemo } from "./demo.ts";
 import { demoFolder, prepare } from "./prepare.ts";
+import { until } from "./until.ts";
 
 const guests: GuestWish[] = [
 	{ name: "web-1", pool: "shared", load: "light", beatMs: 100, server: "rack1-01" },
