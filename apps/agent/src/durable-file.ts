@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { parseJson } from "@sterna/shared/json";
 import type { z } from "zod";
@@ -25,6 +25,13 @@ export async function writeDurably(path: string, text: string, mode = 0o600): Pr
 		throw error;
 	}
 	await syncFolder(dirname(path));
+}
+
+/** Takes away what `writeDurably` left in a folder when its process was killed half-way. Best effort: it does no harm. */
+export async function removeHalfWritten(folder: string): Promise<void> {
+	const names = await readdir(folder).catch(() => []);
+	const left = names.filter((name) => /\.[0-9a-f]{12}\.tmp$/.test(name));
+	await Promise.all(left.map((name) => rm(join(folder, name), { force: true }).catch(() => {})));
 }
 
 /** Removes a file so that it stays removed after a power cut. Not there: no change. */

@@ -4,6 +4,7 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { GuestReport, GuestSpec } from "@sterna/shared/guest";
 import type { Epoch, GuestId } from "@sterna/shared/ids";
 import { printable } from "@sterna/shared/names";
+import { maxGuestsPerHost } from "@sterna/shared/protocol/report";
 import type { Logger } from "pino";
 import type { AgentContext } from "../context.ts";
 import { claimConflict, sameSpec } from "./claims.ts";
@@ -76,6 +77,9 @@ export class Guests {
 			const before = store.get(spec.id);
 			if (before?.spec && before.record.role !== "none" && !sameSpec(before.spec, spec)) {
 				throw new SternaError("conflict", `guest ${spec.name} is here already with another specification`);
+			}
+			if (!before?.spec && store.list().length + this.#creating.size >= maxGuestsPerHost) {
+				throw new SternaError("no_capacity", `this host has ${maxGuestsPerHost} guests already, which is the most`);
 			}
 			const grant = { type: "grant", guestId: spec.id, epoch } as const;
 			refuseIfRefused(spec.name, transition(before?.record ?? null, grant));

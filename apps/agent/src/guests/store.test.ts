@@ -25,6 +25,14 @@ test("what was written is read again by the next life", async () => {
 	expect((await readdir(join(dataDir, "guests", spec.id))).sort()).toEqual(["record.json", "run.json", "spec.json"]);
 });
 
+test("what a killed agent left half-written is not read and is taken away", async () => {
+	const { dataDir, store, spec } = await storeWithGuest();
+	await writeFile(join(dataDir, "guests", spec.id, "record.json.0123456789ab.tmp"), '{"role":"no');
+	const again = await GuestStore.open(dataDir);
+	expect(again.list()).toEqual(store.list());
+	expect((await readdir(join(dataDir, "guests", spec.id))).sort()).toEqual(["record.json", "run.json", "spec.json"]);
+});
+
 test("only the epoch of a forgotten guest remains, and only once its record lets go", async () => {
 	const { dataDir, store, spec } = await storeWithGuest();
 	await expect(store.bury(spec.id)).rejects.toMatchObject({ code: "wrong_state" });

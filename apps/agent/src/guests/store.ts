@@ -5,7 +5,7 @@ import type { RecordPort } from "@sterna/migration/ports";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId } from "@sterna/shared/ids";
-import { makeFolderDurably, readJsonFile, removeDurably, writeDurably } from "../durable-file.ts";
+import { makeFolderDurably, readJsonFile, removeDurably, removeHalfWritten, writeDurably } from "../durable-file.ts";
 import { notStarted, RunRecord } from "./run-record.ts";
 
 /** One guest folder. Without a spec it is a tombstone: only the highest epoch is remembered. */
@@ -132,6 +132,7 @@ export class GuestStore implements RecordPort {
 
 	async #load(guestId: GuestId): Promise<void> {
 		const folder = join(this.#folder, guestId);
+		await removeHalfWritten(folder);
 		try {
 			const record = await readJsonFile(join(folder, "record.json"), OwnershipRecord);
 			const spec = await readJsonFile(join(folder, "spec.json"), GuestSpec);

@@ -1,12 +1,15 @@
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { HostId, newId } from "@sterna/shared/ids";
+import { SternaError } from "@sterna/shared/errors";
+import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import type { PeerAddress } from "@sterna/shared/protocol/commands";
+import type { Caller, Handlers } from "@sterna/shared/protocol/rpc";
 import { expect, onTestFinished, test } from "vitest";
-import { guestSpec, joinedServer, testConsole, testFolder } from "../fixtures/test-agent.ts";
+import { guestSpec, joinedServer, silent, testConsole, testFolder } from "../fixtures/test-agent.ts";
 import type { TestConsole } from "../fixtures/test-console.ts";
 import { PeerClient } from "./client.ts";
 import { Revocations } from "./revocations.ts";
+import { listenForPeers } from "./server.ts";
 
 async function runningAgent() {
 	const console = await testConsole();
@@ -91,6 +94,39 @@ test("a host that is not there is offline, with its name and address", async () 
 		code: "host_offline",
 		message: expect.stringContaining(`server-1 cannot be reached at 127.0.0.1:${address.port}`),
 	});
+});
+
+test("after a call that ran into its deadline the next call dials anew, so that a dead line is found out", async () => {
+	const console = await testConsole();
+	const { client, revocations } = await peerOf(console);
+	const { hostId, ...credentials } = await console.host();
+	const callers = new Set<Caller>();
+	const answer = (caller: Caller) => {
+		callers.add(caller);
+		throw new SternaError("wrong_state", "not today");
+	};
+	const handlers = {
+		"host.describe": async (_input: unknown, caller: Caller) => answer(caller),
+		"incoming.renew": () => new Promise(() => {}),
+	} as unknown as Handlers;
+	const server = await listenForPeers({
+		address: "127.0.0.1",
+		port: 0,
+		credentials,
+		handlers: Promise.resolve(handlers),
+		revocations,
+		log: silent,
+	});
+	onTestFinished(() => server.close());
+	const peer = { hostId, name: "server-2", address: "127.0.0.1", port: server.port };
+	const move = { migrationId: newId(MigrationId), guestId: newId(GuestId) };
+	const refused = { code: "wrong_state" };
+	await expect(client.call(peer, "host.describe", {})).rejects.toMatchObject(refused);
+	await expect(client.call(peer, "host.describe", {})).rejects.toMatchObject(refused);
+	expect(callers.size).toBe(1);
+	await expect(client.call(peer, "incoming.renew", move, { timeoutMs: 50 })).rejects.toMatchObject({ code: "timeout" });
+	await expect(client.call(peer, "host.describe", {})).rejects.toMatchObject(refused);
+	expect(callers.size).toBe(2);
 });
 
 test("who has no certificate, or speaks no TLS, gets nothing", async () => {
