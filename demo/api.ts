@@ -10,11 +10,18 @@ export function consoleApi(socketPath: string) {
 }
 export type ConsoleApi = ReturnType<typeof consoleApi>;
 
+interface FetchInit {
+	method?: string | undefined;
+	headers?: RequestInit["headers"] | undefined;
+	body?: unknown;
+	signal?: AbortSignal | null | undefined;
+}
+
 /** `fetch` that dials a unix socket whatever host the URL names. */
-function fetchOver(socketPath: string): typeof fetch {
-	return (input, init) =>
+function fetchOver(socketPath: string) {
+	return (input: string | URL | Request, init?: FetchInit) =>
 		new Promise<Response>((resolve, reject) => {
-			const { pathname, search } = new URL(String(input));
+			const { pathname, search } = new URL(input instanceof Request ? input.url : input);
 			const headers = Object.fromEntries(new Headers(init?.headers));
 			const call = request(
 				{ socketPath, path: pathname + search, method: init?.method ?? "GET", headers },
@@ -27,6 +34,6 @@ function fetchOver(socketPath: string): typeof fetch {
 			);
 			call.on("error", reject);
 			init?.signal?.addEventListener("abort", () => call.destroy(new Error("aborted")));
-			call.end(init?.body ?? undefined);
+			call.end(typeof init?.body === "string" ? init.body : undefined);
 		});
 }
