@@ -8,12 +8,11 @@ import type { Caller } from "@sterna/shared/protocol/rpc";
 import type { Logger } from "pino";
 import type { AgentContext } from "../context.ts";
 import { openTargetTransfer, type TargetTransfer } from "../streams/streams.ts";
-import { refuseIncoming, volumesToCopy } from "./check.ts";
 import { ArrivingFiles } from "./incoming-file.ts";
 import type { Life } from "./life.ts";
 import type { Observe } from "./observe.ts";
 import { refuseLatePermit } from "./permit.ts";
-import { guestMemoryBytes } from "./room.ts";
+import { refuseArriving, volumesToCopy } from "./plan.ts";
 
 /** How long an incomplete guest waits for a word of its source. */
 const { leaseMs } = deadlines;
@@ -53,7 +52,7 @@ export class IncomingMoves {
 
 	/** What refuses the guest here; changes nothing. */
 	async check({ guest }: ParsedInput<"incoming.check">): Promise<Output<"incoming.check">> {
-		return { refusals: (await this.#refusals(guest)).slice(0, 50) };
+		return { refusals: await refuseArriving(this.#context, guest) };
 	}
 
 	/**
@@ -71,7 +70,7 @@ export class IncomingMoves {
 		try {
 			return await queue.run(guestId, async () => {
 				refuseLatePermit(permit, clock.now());
-				const [refusal] = await this.#refusals(input.guest);
+				const [refusal] = await refuseArriving(this.#context, input.guest);
 				if (refusal) throw new SternaError(refusal.code, refusal.message, refusal.cure ? { cure: refusal.cure } : {});
 				const prepare = async () => {
 					const { state: process } = await this.#context.hypervisor.inspect(guestId);
@@ -190,17 +189,6 @@ export class IncomingMoves {
 		this.#arriving.clear();
 		for (const { stopLease } of arriving) stopLease();
 		await Promise.all(arriving.map(({ transfer }) => transfer?.destroy()));
-	}
-
-	async #refusals(guest: ParsedInput<"incoming.check">["guest"]) {
-		const { store, facts, config } = this.#context;
-		const others = store.list().filter(({ guestId, record }) => guestId !== guest.spec.id && record.role !== "none");
-		const here = await facts();
-		return refuseIncoming(guest, {
-			facts: here,
-			guestMemoryBytes: guestMemoryBytes(here.memoryBytes, config.memoryBytes),
-			others: others.map(({ spec }) => spec),
-		});
 	}
 
 	/** The record says incoming. Volumes that will be filled are made anew: what a former try left in them would stay. */

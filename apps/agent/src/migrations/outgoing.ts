@@ -15,7 +15,7 @@ import type { JournalFiles } from "./journal-file.ts";
 import type { Life } from "./life.ts";
 import type { Observe } from "./observe.ts";
 import { refuseLatePermit } from "./permit.ts";
-import { describeGuest } from "./plan.ts";
+import { describeGuest, refuseLeaving } from "./plan.ts";
 import { recordPort, sourcePort, targetPort } from "./source-ports.ts";
 
 /** Ended moves that are still told; the journals of all of them stay on disk. */
@@ -78,8 +78,9 @@ export class OutgoingMoves {
 			const known = this.#reports.get(migrationId);
 			if (known) return known;
 			refuseLatePermit(permit, clock.now());
-			const { incoming, startedAt, refusals } = await describeGuest(this.#context, guestId);
-			const [refusal] = refusals;
+			const leaving = await describeGuest(this.#context, guestId);
+			const { incoming, startedAt } = leaving;
+			const refusal = refuseLeaving(leaving, target);
 			if (refusal) throw new SternaError(refusal.code, refusal.message, refusal.cure ? { cure: refusal.cure } : {});
 			const facts: MoveFacts = {
 				migrationId,
@@ -167,6 +168,7 @@ export class OutgoingMoves {
 		}
 		this.#log.info({ migrationId, guestId: facts.guestId }, "migration resumed");
 		const running = this.#make(facts, null, journal);
+		running.move.remark("the agent of the source was started again");
 		this.#launch(running, resumeMigration(running.move));
 	}
 

@@ -1,119 +1,153 @@
-import { SternaError } from "@sterna/shared/errors";
-import { refuseGuestAction } from "@sterna/shared/guest";
-import type { GuestId } from "@sterna/shared/ids";
+import { checkIncoming, planMigration } from "@sterna/migration/plan";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import { type GuestState, guestOverheadBytes } from "@sterna/shared/guest";
+import type { HostFacts, Image } from "@sterna/shared/host";
+import type { GuestId, VolumeId } from "@sterna/shared/ids";
 import type { MigrationPlan, Refusal } from "@sterna/shared/migration";
-import type { IncomingGuest, ParsedInput, PeerAddress } from "@sterna/shared/protocol/commands";
-import { formatBytes } from "@sterna/shared/units";
+import type { IncomingGuest, ParsedInput } from "@sterna/shared/protocol/commands";
+import type { Volume } from "@sterna/shared/volume";
 import type { AgentContext } from "../context.ts";
-import type { KnownGuest } from "../guests/store.ts";
-import { volumesToCopy } from "./check.ts";
+import { claimConflict } from "../guests/claims.ts";
 
-/** What streams between two agents carry on a link of 1 Gbit/s. */
-const assumedBytesPerSecond = 110_000_000;
-/** What the lowest pause limit gives in practice: the limit itself and the way of two answers. */
-const predictedDowntimeMs = 60;
 const askTimeoutMs = 15_000;
 
+/** A guest of this host as its move sees it. */
+interface LeavingGuest {
+	incoming: IncomingGuest;
+	state: GuestState;
+	startedAt: number | null;
+	source: HostFacts;
+	/** Why it cannot leave now, whatever the target. */
+	refusals: Refusal[];
+}
+
 /**
- * What moving the guest would take. Everything that refuses is in the plan, not thrown.
- * @throws {SternaError} `not_found` when the guest is not here; what the target's connection gave.
+ * What moving the guest would take. Everything that refuses is in the plan, an unreachable target too.
+ * @throws {SternaError} `not_found` when the guest is not here.
  */
 export async function planMove(
 	context: AgentContext,
 	{ guestId, target }: ParsedInput<"migration.plan">,
 	signal: AbortSignal,
 ): Promise<MigrationPlan> {
-	const { peers, hostId } = context;
-	const guest = await describeGuest(context, guestId);
+	const { incoming, state, source, refusals } = await describeGuest(context, guestId);
 	const options = { timeoutMs: askTimeoutMs, signal };
-	const [{ refusals }, facts] = await Promise.all([
-		peers.call(target, "incoming.check", { guest: guest.incoming }, options),
-		peers.call(target, "host.describe", {}, options),
-	]);
-	const copied = volumesToCopy(guest.incoming, facts);
-	const diskBytes = guest.incoming.volumes
-		.filter(({ volumeId }) => copied.some(({ id }) => id === volumeId))
-		.reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
-	const { memoryBytes } = guest.incoming.spec;
-	const seconds = (diskBytes + memoryBytes) / assumedBytesPerSecond;
-	return {
-		guestId,
-		sourceHostId: hostId,
-		targetHostId: target.hostId,
-		refusals: [...guest.refusals, ...refusals].slice(0, 50),
-		steps: stepsOf(guest.incoming, target, { copied: copied.length, diskBytes }),
-		memoryBytes,
-		diskBytes,
-		predictedDurationMs: Math.round(1000 * (1 + seconds)),
-		predictedDowntimeMs,
-		undo: "until the guest is handed over, cancelling leaves it running where it is as if nothing had been",
-	};
+	const answer = await Promise.all([
+		context.peers.call(target, "host.describe", {}, options),
+		context.peers.call(target, "incoming.check", { guest: incoming }, options),
+	]).catch((thrown: unknown) => asSternaError(thrown));
+	const plan = planMigration({
+		guest: incoming,
+		guestState: state,
+		dirtyBytesPerSecond: 0,
+		source,
+		target: {
+			hostId: target.hostId,
+			name: target.name,
+			...(answer instanceof SternaError
+				? { reachable: false, reason: answer.message }
+				: { reachable: true, state: answer[0], refusals: answer[1].refusals }),
+		},
+	});
+	return { ...plan, refusals: [...refusals, ...plan.refusals].slice(0, 50) };
 }
 
 /**
  * The guest as its target needs to know it.
- * @throws {SternaError} `not_found` when the guest is not on this host; `wrong_state` when it has no process to move.
+ * @throws {SternaError} `not_found` when the guest is not on this host.
  */
-export async function describeGuest(
-	{ store, hypervisor, places, facts }: AgentContext,
-	guestId: GuestId,
-): Promise<{ incoming: IncomingGuest; startedAt: number | null; refusals: Refusal[] }> {
-	const stored = store.get(guestId);
-	if (!stored?.spec || stored.record.role !== "owner") {
+export async function describeGuest(context: AgentContext, guestId: GuestId): Promise<LeavingGuest> {
+	const { store, hypervisor, places, facts } = context;
+	const guest = store.get(guestId);
+	if (!guest?.spec || guest.record.role !== "owner") {
 		throw new SternaError("not_found", `guest ${guestId} is not on this host`);
 	}
-	const guest: KnownGuest = { ...stored, spec: stored.spec };
-	const { spec } = guest;
-	const [process, host, pools] = await Promise.all([hypervisor.inspect(guestId), facts(), places.pools()]);
-	const refusals: Refusal[] = [];
-	const state = process.state === "running" ? "running" : process.state === "absent" ? "stopped" : "paused";
-	const refusal = refuseGuestAction("migrate", { state, migrating: stored.record.outgoing !== null, hostOnline: true });
-	if (refusal) refusals.push({ code: "wrong_state", message: `guest ${spec.name} cannot be moved now: ${refusal}` });
-	const machine = process.machine ?? spec.machine;
-	if (!machine || !process.accelerator) {
-		throw new SternaError("wrong_state", `guest ${spec.name} has no process that could be moved`, {
-			cure: "start it first",
-		});
-	}
+	const { spec, record } = guest;
+	const [process, source] = await Promise.all([hypervisor.inspect(guestId), facts()]);
+	// A guest that never ran has no machine yet; the plan refuses it for not running.
+	const machine = process.machine ?? spec.machine ?? source.machineTypes[0] ?? "";
 	const locations = places.volumes(spec);
 	const volumes = await Promise.all(
 		spec.volumes.map(async (volume) => {
-			const pool = pools.find(({ name }) => name === volume.pool);
+			const pool = source.pools.find(({ name }) => name === volume.pool);
 			const location = locations.find(({ volumeId }) => volumeId === volume.id);
 			if (!pool || !location) throw new SternaError("not_found", `this host has no storage pool ${volume.pool}`);
 			const { allocatedBytes } = await hypervisor.inspectVolume(location);
 			return { volumeId: volume.id, poolId: pool.poolId, allocatedBytes };
 		}),
 	);
-	const wanted = spec.boot.from === "kernel" ? [spec.boot.kernel, spec.boot.initrd] : [];
-	const images = Object.fromEntries(
-		host.images.filter(({ name }) => wanted.includes(name)).map(({ name, sha256 }) => [name, sha256]),
-	);
-	const incoming = {
-		spec: { ...spec, machine },
-		machine,
-		qemuVersion: host.qemuVersion,
-		accelerator: process.accelerator,
-		volumes,
-		images,
+	const refusals: Refusal[] = [];
+	if (record.outgoing) {
+		const message = `${spec.name} is being moved already`;
+		refusals.push({ code: "wrong_state", message, cure: "wait for the end of that migration or cancel it" });
+	}
+	return {
+		incoming: {
+			spec: { ...spec, machine },
+			machine,
+			qemuVersion: source.qemuVersion,
+			accelerator: process.accelerator ?? source.probe.accelerator,
+			volumes,
+			images: imagesOf(spec.boot, source.images),
+		},
+		state: process.state === "running" ? "running" : process.state === "absent" ? "stopped" : "paused",
+		startedAt: guest.run.startedAt,
+		source,
+		refusals,
 	};
-	return { incoming, startedAt: guest.run.startedAt, refusals };
 }
 
-function stepsOf(
-	{ spec }: IncomingGuest,
-	target: PeerAddress,
-	{ copied, diskBytes }: { copied: number; diskBytes: number },
-): string[] {
-	const disks =
-		copied === 0
-			? "its disks are shared and stay where they are"
-			: `${copied} disk${copied === 1 ? "" : "s"} with ${formatBytes(diskBytes)} of data ${copied === 1 ? "is" : "are"} copied while it runs`;
-	return [
-		`${target.name} makes room for ${spec.name} and starts it with its CPUs held`,
-		disks,
-		`${formatBytes(spec.memoryBytes)} of memory are copied while it runs, again and again until little is left`,
-		`it pauses here for a moment and goes on, on ${target.name}`,
-		copied === 0 ? "what is left of it here is removed" : "its process and its copied disks here are removed",
-	];
+/** The first reason against beginning the move, as far as this host can tell; null when there is none. */
+export function refuseLeaving(
+	{ incoming, state, source, refusals }: LeavingGuest,
+	target: ParsedInput<"migration.start">["target"],
+): Refusal | null {
+	const { hostId, name } = target;
+	const plan = planMigration({
+		guest: incoming,
+		guestState: state,
+		dirtyBytesPerSecond: 0,
+		source,
+		target: { hostId, name, reachable: true, state: source, refusals: [] },
+	});
+	return refusals[0] ?? plan.refusals[0] ?? null;
+}
+
+/** Target's side: everything here that speaks against receiving this guest. */
+export async function refuseArriving({ store, facts }: AgentContext, guest: IncomingGuest): Promise<Refusal[]> {
+	const others = store.list().filter(({ guestId, record }) => guestId !== guest.spec.id && record.role !== "none");
+	const specs = others.map(({ spec }) => spec);
+	const here = await facts();
+	const refusals = checkIncoming(guest, {
+		facts: here,
+		committedMemoryBytes: specs.reduce(
+			(sum, { memoryBytes }) => sum + memoryBytes + guestOverheadBytes(memoryBytes),
+			0,
+		),
+		guests: specs.map(({ id, name }) => ({ guestId: id, name })),
+	});
+	const unnamed = specs.filter(({ name }) => name !== guest.spec.name);
+	const conflict = claimConflict(guest.spec, unnamed);
+	if (conflict) refusals.push({ code: "conflict", message: `${here.name}: ${conflict}` });
+	return refusals.slice(0, 50);
+}
+
+/**
+ * The volumes whose content must travel: all but those in a pool that is one and the same on both hosts. The pool must
+ * also be called shared here, because the mark of a local pool may have been copied with a server's disk.
+ */
+export function volumesToCopy({ spec, volumes }: IncomingGuest, { pools }: Pick<HostFacts, "pools">): Volume[] {
+	const poolIdOf = new Map<VolumeId, string>(volumes.map(({ volumeId, poolId }) => [volumeId, poolId]));
+	return spec.volumes.filter((volume) => {
+		const here = pools.find(({ name }) => name === volume.pool);
+		return here?.kind !== "shared" || here.poolId !== poolIdOf.get(volume.id);
+	});
+}
+
+function imagesOf(boot: IncomingGuest["spec"]["boot"], images: readonly Image[]): Record<string, string> {
+	if (boot.from !== "kernel") return {};
+	const wanted = [boot.kernel, ...(boot.initrd ? [boot.initrd] : [])];
+	return Object.fromEntries(
+		images.filter(({ name }) => wanted.includes(name)).map(({ name, sha256 }) => [name, sha256]),
+	);
 }

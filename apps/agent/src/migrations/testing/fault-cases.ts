@@ -14,8 +14,8 @@ export interface FaultCase {
 	journal: RegExp;
 }
 
-const undone = /started again before the guest was handed over: undoing/;
-const forward = /started again after the guest was handed over: going forward/;
+const undone = /the agent of the source was started again; undoing: /;
+const forward = /the agent of the source was started again; .*completed$/;
 const heard = /the guest runs on the target/;
 
 export const faultCases: readonly FaultCase[] = [

@@ -25,6 +25,8 @@ export interface GuestKind {
 	/** Puts what guests boot from into a host's image folder; what its agent must know of the driver. */
 	equip(dataDir: string): Promise<AgentConfigInput>;
 	beats(serialLog: string): Beat[];
+	/** Whether a beat on both hosts means that two guests ran. A simulated guest repeats on its new host what it missed. */
+	beatsAreSaidOnce: boolean;
 	/** Guests that have a process on the host, whatever its state. */
 	countProcesses(dataDir: string): Promise<number>;
 	/** Ends processes that a failed test left. */
@@ -47,6 +49,7 @@ function specOf(boot: GuestSpec["boot"], pool: string): GuestSpec {
 export const simulatedKind: GuestKind = {
 	spec: (pool) => specOf({ from: "disk" }, pool),
 	equip: async () => ({ driver: "simulated" }),
+	beatsAreSaidOnce: false,
 	beats: (log) =>
 		[...log.matchAll(/^([0-9a-f]{8})$/gm)].map(([, count]) => ({
 			seq: Number.parseInt(count ?? "", 16),
@@ -78,6 +81,7 @@ export const qemuKind: GuestKind = {
 		await copyFile(image.initrd, join(folder, "initrd"));
 		return { qemuSystem: qemu.system, qemuImg: qemu.img };
 	},
+	beatsAreSaidOnce: true,
 	beats: (log) =>
 		[...log.matchAll(/heartbeat seq=(\d+) boot=(\w+) .*errors=(\d+)/g)].map(([, seq, boot, errors]) => ({
 			seq: Number(seq),

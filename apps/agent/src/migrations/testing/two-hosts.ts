@@ -176,7 +176,7 @@ export class TwoHosts {
 		// The last line before a pause may be repeated after it; more than that was said by a second guest.
 		const [first, second] = logs.map((beats) => new Set(beats.map(({ seq }) => seq)));
 		const saidTwice = [...(first ?? [])].filter((seq) => second?.has(seq));
-		expect(saidTwice.length).toBeLessThanOrEqual(this.#hops);
+		if (this.#kind.beatsAreSaidOnce) expect(saidTwice.length).toBeLessThanOrEqual(this.#hops);
 	}
 
 	/** Whether the guest's volume is in a host's own pool. */
@@ -197,7 +197,7 @@ export class TwoHosts {
 
 	/** The ends of both agents' logs. */
 	async logs(): Promise<string> {
-		const logs = await Promise.all(this.#sites.map(async ({ host }) => `${host.name}\n${await host.log()}`));
+		const logs = await Promise.all(this.#sites.map(async ({ host }) => `${host.name}\n${await host.log(30)}`));
 		return logs.join("\n");
 	}
 
