@@ -95,6 +95,23 @@ export class Changes {
 		}
 	}
 
+	/** Fulfilled when one of `topics` changes, after `timeoutMs`, or when `signal` aborts: look again then. */
+	once(topics: ReadonlySet<string>, timeoutMs: number, signal: AbortSignal): Promise<void> {
+		return new Promise((resolve) => {
+			const listener: Listener = { topics, wake: () => settle() };
+			const settle = () => {
+				clearTimeout(timer);
+				signal.removeEventListener("abort", settle);
+				this.#listeners.delete(listener);
+				resolve();
+			};
+			const timer = setTimeout(settle, timeoutMs);
+			signal.addEventListener("abort", settle, { once: true });
+			this.#listeners.add(listener);
+			if (signal.aborted) settle();
+		});
+	}
+
 	close(): void {
 		for (const { timer } of this.#quiet.values()) clearTimeout(timer);
 		this.#quiet.clear();
