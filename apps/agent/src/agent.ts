@@ -10,7 +10,7 @@ import { type AgentConfig, readConfig } from "./config.ts";
 import type { AgentContext, Clock, CreateMigrationService } from "./context.ts";
 import { Counters } from "./counters.ts";
 import { openDriver } from "./driver.ts";
-import { makeFolderDurably } from "./durable-file.ts";
+import { dataFolderMode, makeFolderDurably } from "./durable-file.ts";
 import { damageFindings } from "./guests/damage.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
@@ -76,7 +76,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	const { dataDir, log, clock = systemClock } = options;
 	const startedAt = clock.now();
-	await makeFolderDurably(dataDir);
+	await makeFolderDurably(dataDir, dataFolderMode);
 	undo.add(await claimDataFolder(dataDir));
 	let identity = await mustHaveJoined(dataDir);
 	const { hostId } = identity;

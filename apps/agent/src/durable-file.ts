@@ -5,6 +5,9 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { parseJson } from "@sterna/shared/json";
 import type { z } from "zod";
 
+/** The data folder itself: guests, which run as users of their own, pass through it and cannot look around. */
+export const dataFolderMode = 0o711;
+
 /**
  * Writes a file so that after a power cut it holds either the old content or the new, never a part: a temporary file
  * beside it, fsync, rename, fsync of the folder. Fulfilled when the new content would survive.
@@ -40,9 +43,9 @@ export async function removeDurably(path: string): Promise<void> {
 	await syncFolder(dirname(path));
 }
 
-/** Makes a folder (0700) whose entry in its parent survives a power cut. There already: no change. */
-export async function makeFolderDurably(path: string): Promise<void> {
-	const made = await mkdir(path, { recursive: true, mode: 0o700 });
+/** Makes a folder whose entry in its parent survives a power cut. There already: no change. */
+export async function makeFolderDurably(path: string, mode = 0o700): Promise<void> {
+	const made = await mkdir(path, { recursive: true, mode });
 	if (made !== undefined) await syncFolder(dirname(path));
 }
 

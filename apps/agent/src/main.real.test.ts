@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { guestSpec, testConsole, testFolder } from "./fixtures/test-agent.ts";
@@ -29,8 +29,9 @@ function startAgentProcess(dataDir: string): { child: ChildProcess; ended: Promi
 
 test("a server joins, runs its agent, survives the agent's kill -9, and tells its status all the while", async () => {
 	const console = await testConsole();
-	const dataDir = await testFolder();
-	const config = join(dataDir, "my-config.json");
+	const folder = await testFolder();
+	const dataDir = join(folder, "data");
+	const config = join(folder, "my-config.json");
 	await writeFile(config, JSON.stringify({ driver: "simulated", peerPort: 0, listenAddress: "127.0.0.1" }));
 
 	const joined = await sternaAgent(
@@ -44,6 +45,8 @@ test("a server joins, runs its agent, survives the agent's kill -9, and tells it
 		config,
 	);
 	expect(joined).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("server-1 has joined 127.0.0.1") });
+
+	expect((await stat(dataDir)).mode & 0o777, "guests pass through the data folder but cannot read it").toBe(0o711);
 
 	const first = startAgentProcess(dataDir);
 	const { endpoint } = await console.connection();

@@ -9,7 +9,7 @@ import { Command } from "commander";
 import { pino } from "pino";
 import { startAgent } from "./agent.ts";
 import { completeConfig } from "./config.ts";
-import { makeFolderDurably, writeDurably } from "./durable-file.ts";
+import { dataFolderMode, makeFolderDurably, writeDurably } from "./durable-file.ts";
 import { joinConsole } from "./identity/join.ts";
 import { readStatus } from "./status/read.ts";
 import { statusText } from "./status/text.ts";
@@ -73,7 +73,7 @@ cli
 		const config = options.config === undefined ? null : await readConfigFile(options.config, dataDir);
 		const identity = await joinConsole({ dataDir, joinString, name });
 		if (config !== null) {
-			await makeFolderDurably(dataDir);
+			await makeFolderDurably(dataDir, dataFolderMode);
 			await writeDurably(join(dataDir, "config.json"), config);
 		}
 		process.stdout.write(

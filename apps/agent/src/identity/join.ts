@@ -1,7 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import { type JoinRequest, JoinResponse, parseJoinString } from "@sterna/shared/protocol/join";
 import type { z } from "zod";
-import { makeFolderDurably } from "../durable-file.ts";
+import { dataFolderMode, makeFolderDurably } from "../durable-file.ts";
 import { checkIdentity, type Identity, readIdentity, writeIdentity } from "./identity.ts";
 import { certificateRequest, newPrivateKey } from "./key.ts";
 import { postToConsole } from "./request.ts";
@@ -20,7 +20,7 @@ export async function joinConsole(options: { dataDir: string; joinString: string
 			cure: "remove it there and delete identity.json to join anew",
 		});
 	}
-	await makeFolderDurably(dataDir);
+	await makeFolderDurably(dataDir, dataFolderMode);
 	const privateKey = newPrivateKey();
 	const body: z.input<typeof JoinRequest> = {
 		secret,
