@@ -233,6 +233,7 @@ export function describeHypervisorContract(name: string, make: () => Promise<Dri
 				expect((await a.inspect(id)).state).toBe("paused");
 				await a.switchOver(id, never);
 				expect((await a.inspect(id)).state).toBe("handedOver");
+				await expect(a.resume(id)).rejects.toMatchObject({ code: "wrong_state" });
 				const { resumedAt } = await finish(b, id);
 				expect(resumedAt - pausedAt).toBeGreaterThanOrEqual(0);
 				expect(resumedAt - pausedAt).toBeLessThan(5000);
@@ -295,6 +296,7 @@ export function describeHypervisorContract(name: string, make: () => Promise<Dri
 				await copyMemory(a, id, accepted.memorySocket);
 				await a.switchOver(id, never);
 				await until(() => b.isLoaded(id), "the target has everything");
+				await expect(b.resume(id)).rejects.toMatchObject({ code: "wrong_state" });
 				await b.close();
 				b = site.open("b");
 				expect(await b.adopt()).toMatchObject([{ guestId: id, state: "loaded" }]);
@@ -351,6 +353,7 @@ export function describeHypervisorContract(name: string, make: () => Promise<Dri
 				const { request, id, accepted } = await prepareMove("copied");
 				await copyDisks(request, accepted);
 				await copyMemory(a, id, accepted.memorySocket);
+				await expect(a.resume(id)).rejects.toMatchObject({ code: "wrong_state" });
 				await a.cancelMigration(id);
 				await a.cancelMigration(id);
 				await unharmed(id);

@@ -1,8 +1,7 @@
-import { chmod, mkdir, readdir, rm } from "node:fs/promises";
+import { chmod, mkdir, readdir } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
-import { printable } from "@sterna/shared/names";
 import type {
 	AcceptedGuest,
 	AcceptRequest,
@@ -20,19 +19,19 @@ import type {
 } from "../hypervisor.ts";
 import { QmpClient } from "../qmp/client.ts";
 import type { QmpEvent } from "../qmp/generated/schema.ts";
-import { indexIn } from "./block-nodes.ts";
+import { cleanUp, howItEnded } from "./aftermath.ts";
 import { cancelMove } from "./cancel.ts";
 import { copyDisks } from "./disk-copy.ts";
+import { translate } from "./events.ts";
 import { absentReport, label, poweredOffEnding, type QemuGuest, reportOf } from "./guest.ts";
 import { lastWords, launch } from "./launch.ts";
 import { checkRunFolder, guestPaths } from "./paths.ts";
 import { probeMachine } from "./probe.ts";
 import { findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
-import { type GuestRecord, readRecord, writeRecord } from "./record.ts";
+import { type GuestRecord, readRecord } from "./record.ts";
 import { SerialLine } from "./serial.ts";
 import { copyMemory, switchOver } from "./source.ts";
 import { readStats } from "./stats.ts";
-import { removeTap } from "./tap.ts";
 import { isLoaded, openForCopies, release } from "./target.ts";
 import { Undo } from "./undo.ts";
 import { createVolume, deleteVolume, inspectVolume } from "./volumes.ts";
@@ -52,6 +51,8 @@ export class QemuHypervisor implements Hypervisor {
 	readonly #options: QemuOptions;
 	readonly #guests = new Map<GuestId, QemuGuest>();
 	readonly #starting = new Set<GuestId>();
+	/** Guests whose process is there but whose monitor has not answered since this driver came. */
+	readonly #unheard = new Map<GuestId, { process: ProcessIdentity; report: ProcessReport }>();
 	readonly #listeners = new Set<(event: HypervisorEvent) => void>();
 	#facts: Promise<HypervisorFacts> | null = null;
 	#closed = false;
@@ -69,9 +70,11 @@ export class QemuHypervisor implements Hypervisor {
 	async adopt(): Promise<ProcessReport[]> {
 		await this.#openRunFolder();
 		const names = await readdir(this.#options.runFolder);
-		const ids = names.flatMap((name) => GuestId.safeParse(name).data ?? []).filter((id) => !this.#guests.has(id));
+		const ids = names
+			.flatMap((name) => GuestId.safeParse(name).data ?? [])
+			.filter((id) => !this.#guests.has(id) && !this.#unheard.has(id));
 		const processes = await findBySocket(ids.map((id) => this.#paths(id).qmp));
-		const reports = await Promise.all(ids.map((id) => this.#adoptOne(id, processes.get(this.#paths(id).qmp) ?? null)));
+		const reports = await Promise.all(ids.map((id) => this.#adoptOrKeepTrying(id, processes.get(this.#paths(id).qmp))));
 		return reports.filter((report) => report !== null);
 	}
 
@@ -86,7 +89,7 @@ export class QemuHypervisor implements Hypervisor {
 				if (this.#guests.get(guestId) === guest) throw error;
 			}
 		}
-		return absentReport(guestId, await readRecord(this.#paths(guestId).record));
+		return this.#unheard.get(guestId)?.report ?? absentReport(guestId, await readRecord(this.#paths(guestId).record));
 	}
 
 	onEvent(listener: (event: HypervisorEvent) => void): () => void {
@@ -115,18 +118,21 @@ export class QemuHypervisor implements Hypervisor {
 
 	async powerOff(guestId: GuestId): Promise<void> {
 		const guest = this.#guests.get(guestId);
-		if (!guest) return;
-		await this.#end(guest, "it was powered off");
+		const unheard = this.#unheard.get(guestId);
+		if (guest) await this.#end(guest, "it was powered off");
+		else if (unheard) await killProcess(unheard.process);
 	}
 
 	async pause(guestId: GuestId): Promise<void> {
 		const guest = this.#guest(guestId);
+		this.#refuseWhileMoving(guest, "pause");
 		await this.#expect(guest, ["running", "paused"], "pause");
 		await guest.monitor.execute("stop", {}, { timeoutMs: 10_000 });
 	}
 
 	async resume(guestId: GuestId): Promise<void> {
 		const guest = this.#guest(guestId);
+		this.#refuseWhileMoving(guest, "resume");
 		await this.#expect(guest, ["running", "paused"], "resume");
 		await guest.monitor.execute("cont", {}, { timeoutMs: 10_000 });
 	}
@@ -231,17 +237,43 @@ export class QemuHypervisor implements Hypervisor {
 		}
 	}
 
-	async #adoptOne(id: GuestId, process: ProcessIdentity | null): Promise<ProcessReport | null> {
+	/** A guest whose monitor hangs keeps no other from being adopted; until it answers it counts as running. */
+	async #adoptOrKeepTrying(id: GuestId, process: ProcessIdentity | undefined): Promise<ProcessReport | null> {
+		try {
+			return await this.#adoptOne(id, process);
+		} catch (error) {
+			const record = await readRecord(this.#paths(id).record);
+			if (process === undefined || record === null) throw error;
+			const { accelerator, machine } = record;
+			const report = { guestId: id, state: "running", pid: process.pid, accelerator, machine, ending: null } as const;
+			this.#unheard.set(id, { process, report });
+			void this.#keepTrying(id, process);
+			return report;
+		}
+	}
+
+	async #keepTrying(id: GuestId, process: ProcessIdentity): Promise<void> {
+		while (!this.#closed && this.#unheard.has(id)) {
+			const gone = await waitUntilGone(process, 2000);
+			const report = await this.#adoptOne(id, gone ? undefined : process).catch(() => null);
+			if (report === null) continue;
+			this.#unheard.delete(id);
+			this.#tell({ type: "stateChanged", report });
+		}
+	}
+
+	async #adoptOne(id: GuestId, process: ProcessIdentity | undefined): Promise<ProcessReport | null> {
 		const paths = this.#paths(id);
 		const record = await readRecord(paths.record);
 		if (record === null) return null;
-		if (process === null) {
+		if (process === undefined) {
 			if (record.ending !== null) return null;
 			const ending = `it ended while no agent looked: ${(await lastWords(paths)) || "QEMU said nothing"}`;
-			await this.#cleanUp(id, { ...record, ending });
+			await cleanUp(paths, { ...record, ending });
 			return absentReport(id, { ...record, ending });
 		}
-		const monitor = await QmpClient.connect(paths.qmp, { owner: `guest ${record.spec.name}` });
+		const options = { owner: `guest ${record.spec.name}`, greetingTimeoutMs: 3000 };
+		const monitor = await QmpClient.connect(paths.qmp, options).catch(() => QmpClient.connect(paths.rescue, options));
 		const guest = this.#keep({ id, record, process, monitor, exit: null });
 		const report = await reportOf(guest);
 		if (report.state === "absent") await this.#end(guest, poweredOffEnding);
@@ -290,6 +322,7 @@ export class QemuHypervisor implements Hypervisor {
 			try {
 				guest.monitor = await QmpClient.connect(guest.paths.qmp, { owner: label(guest) });
 				this.#watch(guest, tellGone);
+				await this.#catchUp(guest);
 				return;
 			} catch {
 				await delay(500);
@@ -297,28 +330,21 @@ export class QemuHypervisor implements Hypervisor {
 		}
 		if (this.#closed) return;
 		const crashed = guest.expectedEnding === null;
-		const ending = guest.expectedEnding ?? (await this.#howItEnded(guest));
+		const ending = guest.expectedEnding ?? (await howItEnded(guest));
 		guest.record = { ...guest.record, ending };
 		guest.serial.close();
-		await this.#cleanUp(guest.id, guest.record).catch(() => undefined);
+		await cleanUp(guest.paths, guest.record);
 		this.#guests.delete(guest.id);
 		tellGone();
 		this.#tell({ type: "stateChanged", report: absentReport(guest.id, guest.record) });
 		if (crashed) this.#tell({ type: "crashed", guestId: guest.id, ending });
 	}
 
-	async #howItEnded(guest: QemuGuest): Promise<string> {
-		const exit = await Promise.race([guest.exit, delay(1000).then(() => null)]);
-		const words = await lastWords(guest.paths);
-		return [exit ?? "the process is gone", words].filter((part) => part !== "").join(": ");
-	}
-
-	/** Best effort after a process's end: what cannot be removed is replaced at the next start. */
-	async #cleanUp(id: GuestId, record: GuestRecord): Promise<void> {
-		const paths = this.#paths(id);
-		for (const tap of record.taps) if (tap !== null) await removeTap(tap).catch(() => undefined);
-		await rm(paths.socketFolder, { recursive: true, force: true });
-		await writeRecord(paths.record, record);
+	/** What the monitor said while nobody listened shows in the guest's state. */
+	async #catchUp(guest: QemuGuest): Promise<void> {
+		const report = await reportOf(guest);
+		if (report.state === "absent") this.#poweredOff(guest);
+		else await this.#tellState(guest);
 	}
 
 	/** Asks QEMU to end, which closes its images in order; kills it when it does not. */
@@ -329,37 +355,21 @@ export class QemuHypervisor implements Hypervisor {
 		await guest.gone;
 	}
 
-	#onQmpEvent(guest: QemuGuest, event: QmpEvent): void {
-		switch (event.event) {
-			case "SHUTDOWN":
-				if (!event.data.guest) return;
-				guest.expectedEnding ??= poweredOffEnding;
-				this.#tell({ type: "poweredOff", guestId: guest.id });
-				void this.#end(guest, poweredOffEnding).catch(() => undefined);
-				return;
-			case "RESET":
-				if (event.data.guest) this.#tell({ type: "rebooted", guestId: guest.id });
-				return;
-			case "BLOCK_IO_ERROR":
-				this.#onDiskError(guest, event.data);
-				return;
-			case "STOP":
-			case "RESUME":
-			case "MIGRATION":
-				void this.#tellState(guest);
-				return;
-			default:
-				return;
+	#onQmpEvent(guest: QemuGuest, qmpEvent: QmpEvent): void {
+		const event = translate(guest, qmpEvent);
+		if (event === null) return;
+		if (event === "askState") {
+			void this.#tellState(guest);
+			return;
 		}
+		if (event.type === "poweredOff") this.#poweredOff(guest);
+		else this.#tell(event);
 	}
 
-	#onDiskError(guest: QemuGuest, data: Extract<QmpEvent, { event: "BLOCK_IO_ERROR" }>["data"]): void {
-		const node = data["node-name"] ?? "";
-		const volume = node.startsWith("disk") ? guest.record.volumes[indexIn(node) ?? -1] : undefined;
-		if (!volume) return;
-		const operation = data.operation === "read" ? "read" : "write";
-		const text = printable(data.reason);
-		this.#tell({ type: "diskError", guestId: guest.id, volumeId: volume.volumeId, operation, text });
+	#poweredOff(guest: QemuGuest): void {
+		guest.expectedEnding ??= poweredOffEnding;
+		this.#tell({ type: "poweredOff", guestId: guest.id });
+		void this.#end(guest, poweredOffEnding).catch(() => undefined);
 	}
 
 	async #tellState(guest: QemuGuest): Promise<void> {
@@ -374,6 +384,12 @@ export class QemuHypervisor implements Hypervisor {
 		for (const listener of [...this.#listeners]) listener(event);
 	}
 
+	/** Between the pause of a move and its end the guest's CPUs are the move's alone. */
+	#refuseWhileMoving(guest: QemuGuest, verb: string): void {
+		if (guest.move === null || guest.move.downtimeLimitMs === null) return;
+		throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is being moved`);
+	}
+
 	async #expect(guest: QemuGuest, states: ProcessReport["state"][], verb: string): Promise<void> {
 		const { state } = await reportOf(guest);
 		if (!states.includes(state)) throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is ${state}`);
@@ -381,6 +397,7 @@ export class QemuHypervisor implements Hypervisor {
 
 	#guest(guestId: GuestId): QemuGuest {
 		const guest = this.#guests.get(guestId);
+		if (this.#unheard.has(guestId)) throw new SternaError("unavailable", `QEMU of guest ${guestId} does not answer`);
 		if (!guest) throw new SternaError("not_found", `guest ${guestId} has no process on this host`);
 		return guest;
 	}

@@ -117,11 +117,13 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async pause(guestId: GuestId): Promise<void> {
+		this.#refuseWhileMoving(guestId, "pause");
 		expect(this.#guests.get(guestId), ["running", "paused"], "pause");
 		await this.#set(guestId, { state: "paused" });
 	}
 
 	async resume(guestId: GuestId): Promise<void> {
+		this.#refuseWhileMoving(guestId, "resume");
 		expect(this.#guests.get(guestId), ["running", "paused"], "resume");
 		await this.#set(guestId, { state: "running" });
 	}
@@ -316,6 +318,14 @@ export class SimulatedHypervisor implements Hypervisor {
 		const move = new SimulatedMove({ spec: guest.spec, readCount, rates: this.#options });
 		this.#moves.set(guestId, move);
 		return move;
+	}
+
+	#refuseWhileMoving(guestId: GuestId, verb: string): void {
+		if (!this.#moves.get(guestId)?.hasMemoryUnderWay) return;
+		throw new SternaError(
+			"wrong_state",
+			`cannot ${verb} guest ${this.#guests.get(guestId).spec.name}: it is being moved`,
+		);
 	}
 
 	#endMove(guestId: GuestId): void {

@@ -29,6 +29,10 @@ export class SimulatedMove {
 		this.#rates = { ...options.rates };
 	}
 
+	get hasMemoryUnderWay(): boolean {
+		return this.#memory !== null;
+	}
+
 	async copyDisks(copy: CopyDisks, signal: AbortSignal): Promise<void> {
 		const sizes = new Map(this.#spec.volumes.map((volume) => [volume.id, volume.sizeBytes]));
 		const totalBytes = copy.disks.reduce((sum, { volumeId }) => sum + (sizes.get(volumeId) ?? 0), 0);
