@@ -59,7 +59,14 @@ export interface Agent {
 }
 
 /**
- * Starts the agent of a server that has joined. Fulfilled when it serves its peers and the local command line; the
+ * Starts the agent of a server that has joined. In its data folder:
+ *
+ *   identity.json  config.json  revoked.json  counters.json   who this server is, how it is set up, whom it refuses
+ *   guests/<guestId>/  migrations/                            what must survive everything: records, specs, journals
+ *   pools/  images/                                           volumes and boot images, unless configured elsewhere
+ *   run/  agent.sock                                          sockets and process records of this boot
+ *   metrics/  sensors.json  images.json                       what may be lost
+ * Fulfilled when it serves its peers and the local command line; the
  * console is dialled from then on, for as long as it takes.
  * @throws {SternaError} `wrong_state` when the server has not joined, `conflict` when another agent has the folder.
  */

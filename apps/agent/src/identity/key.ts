@@ -1,6 +1,4 @@
-import "reflect-metadata";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
-import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
@@ -13,6 +11,9 @@ export function newPrivateKey(): string {
 
 /** A PKCS #10 request (RFC 2986) in PEM for the key; the console decides what stands in the certificate. */
 export async function certificateRequest(privateKeyPem: string, name: string): Promise<string> {
+	// Used twice a month and 20 MB in memory: loaded when it is used. The library needs the metadata polyfill first.
+	await import("reflect-metadata");
+	const { Pkcs10CertificateRequestGenerator } = await import("@peculiar/x509");
 	const privateKey = createPrivateKey(privateKeyPem);
 	const request = await Pkcs10CertificateRequestGenerator.create(
 		{ name: [{ CN: [name] }], signingAlgorithm: algorithm, keys: await webKeys(privateKey) },
