@@ -10,12 +10,19 @@ import type { GuestId, VolumeId } from "@sterna/shared/ids";
  * Guests outlive the driver: a new instance over the same folders finds them again with `adopt`. Every promise ends
  * within its deadline; when QEMU's monitor is silent the driver goes out of band (`yank`) before it gives up.
  *
+ * As root, each guest runs as a user of its own that follows from its id: the folders above volumes, boot images and the
+ * run folder must let others pass (mode o+x), or `start` and `accept` are `forbidden` with the folder's name. Volumes and
+ * the sockets named in `copyDisks` and `copyMemory` are given to that user by the driver.
+ *
  * Errors are `SternaError`s: `wrong_state`, `not_found`, `conflict`, `incompatible`, `unavailable`, `timeout`, `internal`.
  */
 export interface Hypervisor {
 	/** What this machine can do. Really boots a payload under a deadline; the result is kept for the life of the driver. */
 	probe(): Promise<HypervisorFacts>;
-	/** Finds the guests that still run from an earlier life of the driver and connects to them again. */
+	/**
+	 * Finds the guests that still run from an earlier life of the driver and connects to them again. Those that ended in
+	 * between are reported once, as `absent` with their ending. One whose QEMU does not answer counts as running.
+	 */
 	adopt(): Promise<ProcessReport[]>;
 	/** The guest's process as it is now; `absent` when there is none. */
 	inspect(guestId: GuestId): Promise<ProcessReport>;
@@ -28,7 +35,9 @@ export interface Hypervisor {
 	shutDown(guestId: GuestId): Promise<void>;
 	/** Ends the process and waits until it is gone. No process: no change. */
 	powerOff(guestId: GuestId): Promise<void>;
+	/** Holds the CPUs. While memory is being moved, `wrong_state`: the CPUs are the move's. */
 	pause(guestId: GuestId): Promise<void>;
+	/** Lets a paused guest go on. What a move holds (`loaded`, `handedOver`, its pause) is not resumed by it: `wrong_state`. */
 	resume(guestId: GuestId): Promise<void>;
 	stats(guestId: GuestId): Promise<GuestStats>;
 	/** Serial output is a file that only grows (until a size limit truncates it): read it from any offset. */
@@ -175,7 +184,7 @@ export interface GuestStats {
 	memoryResidentBytes: number;
 	diskReadBytes: number;
 	diskWriteBytes: number;
-	/** From the guest's view: what it received and sent. */
+	/** From the guest's view: what it received and sent on bridges. QEMU's own NAT counts nothing. */
 	networkReceiveBytes: number;
 	networkTransmitBytes: number;
 }

@@ -115,6 +115,29 @@ test("a guest that was killed while no agent looked is found as ended", async ()
 	expect(await a.adopt()).toEqual([]);
 });
 
+test("a QEMU that hangs keeps no other guest from being adopted, and is adopted when it answers again", async () => {
+	const [hung, well] = [await startGuest(), await startGuest()];
+	const { pid } = await a.inspect(hung.spec.id);
+	await a.close();
+	process.kill(pid ?? 0, "SIGSTOP");
+	a = site.open("a");
+	const reports = await a.adopt();
+	expect(reports.map((report) => [report.guestId, report.state]).sort()).toEqual(
+		[hung, well].map(({ spec }) => [spec.id, "running"]).sort(),
+	);
+	await countsOn(a, well.spec.id);
+	expect(await a.inspect(hung.spec.id)).toMatchObject({ state: "running", pid });
+	await expect(a.pause(hung.spec.id)).rejects.toMatchObject({ code: "unavailable" });
+	await expect(a.start(hung)).rejects.toMatchObject({ code: "conflict" });
+	const events = collectEvents(a);
+	process.kill(pid ?? 0, "SIGCONT");
+	await until(async () => events.some((event) => event.type === "stateChanged"), "the guest is heard again");
+	await a.pause(hung.spec.id);
+	process.kill(pid ?? 0, "SIGSTOP");
+	await a.powerOff(hung.spec.id);
+	expect((await a.inspect(hung.spec.id)).state).toBe("absent");
+});
+
 if (isRoot) {
 	test("a NIC on a bridge is a tap of the guest's user, counted, and gone with the guest", async () => {
 		const bridge = `hv${process.pid}`;

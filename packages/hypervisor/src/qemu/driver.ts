@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
@@ -23,10 +23,18 @@ import { cleanUp, howItEnded } from "./aftermath.ts";
 import { cancelMove } from "./cancel.ts";
 import { copyDisks } from "./disk-copy.ts";
 import { translate } from "./events.ts";
-import { absentReport, label, poweredOffEnding, type QemuGuest, reportOf } from "./guest.ts";
+import {
+	absentReport,
+	expectState,
+	label,
+	poweredOffEnding,
+	type QemuGuest,
+	refuseWhileMoving,
+	reportOf,
+} from "./guest.ts";
 import { lastWords, launch } from "./launch.ts";
-import { checkRunFolder, guestPaths } from "./paths.ts";
-import { probeMachine } from "./probe.ts";
+import { checkRunFolder, guestPaths, openRunFolder } from "./paths.ts";
+import { chooseMachine, probeMachine } from "./probe.ts";
 import { findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
 import { type GuestRecord, readRecord } from "./record.ts";
 import { SerialLine } from "./serial.ts";
@@ -63,12 +71,12 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	probe(): Promise<HypervisorFacts> {
-		this.#facts ??= this.#openRunFolder().then(() => probeMachine(this.#options));
+		this.#facts ??= openRunFolder(this.#options.runFolder).then(() => probeMachine(this.#options));
 		return this.#facts;
 	}
 
 	async adopt(): Promise<ProcessReport[]> {
-		await this.#openRunFolder();
+		await openRunFolder(this.#options.runFolder);
 		const names = await readdir(this.#options.runFolder);
 		const ids = names
 			.flatMap((name) => GuestId.safeParse(name).data ?? [])
@@ -98,9 +106,7 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	async start(request: StartRequest): Promise<ProcessReport> {
-		const { machineTypes } = await this.probe();
-		const machine = request.spec.machine ?? machineTypes.find((type) => type.startsWith("pc-q35-"));
-		if (!machine) throw new SternaError("incompatible", "this QEMU offers no versioned q35 machine");
+		const machine = chooseMachine(await this.probe(), request.spec.machine);
 		return this.#launch(request, machine, false, async (guest) => {
 			const report = await reportOf(guest);
 			if (report.state !== "running") {
@@ -112,7 +118,7 @@ export class QemuHypervisor implements Hypervisor {
 
 	async shutDown(guestId: GuestId): Promise<void> {
 		const guest = this.#guest(guestId);
-		await this.#expect(guest, ["running"], "shut down");
+		await expectState(guest, ["running"], "shut down");
 		await guest.monitor.execute("system_powerdown", {});
 	}
 
@@ -125,15 +131,15 @@ export class QemuHypervisor implements Hypervisor {
 
 	async pause(guestId: GuestId): Promise<void> {
 		const guest = this.#guest(guestId);
-		this.#refuseWhileMoving(guest, "pause");
-		await this.#expect(guest, ["running", "paused"], "pause");
+		refuseWhileMoving(guest, "pause");
+		await expectState(guest, ["running", "paused"], "pause");
 		await guest.monitor.execute("stop", {}, { timeoutMs: 10_000 });
 	}
 
 	async resume(guestId: GuestId): Promise<void> {
 		const guest = this.#guest(guestId);
-		this.#refuseWhileMoving(guest, "resume");
-		await this.#expect(guest, ["running", "paused"], "resume");
+		refuseWhileMoving(guest, "resume");
+		await expectState(guest, ["running", "paused"], "resume");
 		await guest.monitor.execute("cont", {}, { timeoutMs: 10_000 });
 	}
 
@@ -162,13 +168,8 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	async accept(request: AcceptRequest): Promise<AcceptedGuest> {
-		const { machineTypes } = await this.probe();
-		if (!machineTypes.includes(request.machine)) {
-			throw new SternaError("incompatible", `this host's QEMU does not know the machine ${request.machine}`, {
-				cure: "upgrade QEMU on this host",
-			});
-		}
-		return this.#launch(request, request.machine, true, (guest) => openForCopies(guest, request));
+		const machine = chooseMachine(await this.probe(), request.machine);
+		return this.#launch(request, machine, true, (guest) => openForCopies(guest, request));
 	}
 
 	async isLoaded(guestId: GuestId): Promise<boolean> {
@@ -384,17 +385,6 @@ export class QemuHypervisor implements Hypervisor {
 		for (const listener of [...this.#listeners]) listener(event);
 	}
 
-	/** Between the pause of a move and its end the guest's CPUs are the move's alone. */
-	#refuseWhileMoving(guest: QemuGuest, verb: string): void {
-		if (guest.move === null || guest.move.downtimeLimitMs === null) return;
-		throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is being moved`);
-	}
-
-	async #expect(guest: QemuGuest, states: ProcessReport["state"][], verb: string): Promise<void> {
-		const { state } = await reportOf(guest);
-		if (!states.includes(state)) throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is ${state}`);
-	}
-
 	#guest(guestId: GuestId): QemuGuest {
 		const guest = this.#guests.get(guestId);
 		if (this.#unheard.has(guestId)) throw new SternaError("unavailable", `QEMU of guest ${guestId} does not answer`);
@@ -404,10 +394,5 @@ export class QemuHypervisor implements Hypervisor {
 
 	#paths(guestId: GuestId) {
 		return guestPaths(this.#options.runFolder, guestId);
-	}
-
-	async #openRunFolder(): Promise<void> {
-		await mkdir(this.#options.runFolder, { recursive: true, mode: 0o711 });
-		await chmod(this.#options.runFolder, 0o711);
 	}
 }

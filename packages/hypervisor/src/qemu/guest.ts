@@ -73,3 +73,15 @@ export function volumeIndex(guest: QemuGuest, volumeId: VolumeId): number {
 	if (index === -1) throw new SternaError("not_found", `${label(guest)} has no volume ${volumeId}`);
 	return index;
 }
+
+/** Between the pause of a move and its end the guest's CPUs are the move's alone. @throws {SternaError} `wrong_state` */
+export function refuseWhileMoving(guest: QemuGuest, verb: string): void {
+	if (guest.move === null || guest.move.downtimeLimitMs === null) return;
+	throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is being moved`);
+}
+
+/** @throws {SternaError} `wrong_state` */
+export async function expectState(guest: QemuGuest, states: readonly ProcessState[], verb: string): Promise<void> {
+	const { state } = await reportOf(guest);
+	if (!states.includes(state)) throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is ${state}`);
+}

@@ -1,3 +1,4 @@
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import type { GuestId } from "@sterna/shared/ids";
@@ -72,4 +73,10 @@ export function checkSocketPath(path: string): void {
 			`${JSON.stringify(path)} cannot be a unix socket: absolute, and at most ${maxSocketPathBytes} bytes (it has ${bytes})`,
 		);
 	}
+}
+
+/** Guests' users pass through the run folder to their own, and see nothing in it. */
+export async function openRunFolder(runFolder: string): Promise<void> {
+	await mkdir(runFolder, { recursive: true, mode: 0o711 });
+	await chmod(runFolder, 0o711);
 }

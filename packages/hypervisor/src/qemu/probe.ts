@@ -49,6 +49,15 @@ export function parseMachineTypes(help: string): string[] {
 	});
 }
 
+/** The wanted machine type, or the newest when none is. @throws {SternaError} `incompatible` when this QEMU does not have it. */
+export function chooseMachine({ machineTypes, qemuVersion }: HypervisorFacts, wanted: string | undefined): string {
+	const chosen = wanted ?? machineTypes[0];
+	if (chosen !== undefined && machineTypes.includes(chosen)) return chosen;
+	throw new SternaError("incompatible", `QEMU ${qemuVersion} does not know the machine ${wanted ?? "pc-q35"}`, {
+		cure: "upgrade QEMU on this host",
+	});
+}
+
 async function readVersion(system: string): Promise<string> {
 	const text = await runTool({
 		program: system,
