@@ -6,6 +6,9 @@ import { expect, test } from "vitest";
 import { guestSpec, joinedServer, quickTimes, testConsole } from "./fixtures/test-agent.ts";
 import { backoffMs, linkTimes } from "./link.ts";
 
+/** The machine may be busy with other tests. */
+const patient = { timeout: 20_000 };
+
 async function runningAgent() {
 	const console = await testConsole();
 	const server = await joinedServer(console);
@@ -81,7 +84,9 @@ test("a revoked host is turned away, says so in its status, and its guests run o
 	await endpoint.call("guest.start", { guestId: spec.id, epoch: 1 });
 	console.revoked.add(server.hostId);
 	console.cut();
-	await expect.poll(() => agent.link.state).toMatchObject({ connected: false, problem: expect.stringMatching(/./) });
+	await expect
+		.poll(() => agent.link.state, patient)
+		.toMatchObject({ connected: false, problem: expect.stringMatching(/./) });
 	expect(agent.report.guest(spec.id)).toMatchObject({ state: "running" });
 	console.revoked.clear();
 	await expect(console.connection((one) => one.endpoint !== endpoint)).resolves.toBeDefined();
@@ -98,7 +103,7 @@ test("a console that speaks no common version is refused with a sentence that na
 	console.cut();
 	expect(await closed).toContain("no common protocol version: this side speaks 1, the other speaks 98, 99");
 	await expect
-		.poll(() => agent.link.state.problem)
+		.poll(() => agent.link.state.problem, patient)
 		.toContain("no common protocol version: this side speaks 1, the other speaks 98, 99");
 });
 
@@ -134,7 +139,7 @@ test.each([
 test("a console that stops reading is left after two heartbeats, and served again when it is back", async () => {
 	const console = await testConsole();
 	const server = await joinedServer(console);
-	const agent = await server.start({ linkTimes: { ...quickTimes, heartbeatMs: 100 } });
+	const agent = await server.start({ linkTimes: { ...quickTimes, heartbeatMs: 200 } });
 	const { endpoint, socket } = await console.connection();
 	const spec = guestSpec();
 	await endpoint.call("guest.create", { spec, epoch: 1 });
