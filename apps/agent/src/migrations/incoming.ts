@@ -1,6 +1,5 @@
 import type { ProcessState } from "@sterna/hypervisor/hypervisor";
 import { type Arrival, type Effect, type HandOverEvent, transition } from "@sterna/migration/handover";
-import { deadlines } from "@sterna/migration/phases";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { GuestId, HostId, MigrationId } from "@sterna/shared/ids";
 import type { Output, ParsedInput } from "@sterna/shared/protocol/commands";
@@ -13,9 +12,6 @@ import type { Life } from "./life.ts";
 import type { Observe } from "./observe.ts";
 import { refuseLatePermit } from "./permit.ts";
 import { refuseArriving, volumesToCopy } from "./plan.ts";
-
-/** How long an incomplete guest waits for a word of its source. */
-const { leaseMs } = deadlines;
 
 /** What a guest that is arriving has in this process; its facts are in the record. */
 interface Arriving {
@@ -32,12 +28,13 @@ export class IncomingMoves {
 	readonly #files: ArrivingFiles;
 	readonly #life: Life;
 	readonly #observe: Observe;
+	readonly #leaseMs: number;
 	readonly #log: Logger;
 	readonly #arriving = new Map<GuestId, Arriving>();
 	/** Guests whose preparing is queued or under way, for `renew`. */
 	readonly #preparing = new Set<GuestId>();
 
-	constructor(options: { context: AgentContext; life: Life; observe: Observe }) {
+	constructor(options: { context: AgentContext; life: Life; observe: Observe; leaseMs: number }) {
 		const { context, life } = options;
 		this.#context = {
 			...context,
@@ -47,6 +44,7 @@ export class IncomingMoves {
 		this.#files = life.bound(new ArrivingFiles(context.dataDir));
 		this.#life = life;
 		this.#observe = options.observe;
+		this.#leaseMs = options.leaseMs;
 		this.#log = context.log.child({ part: "migrations", role: "target" });
 	}
 
@@ -306,7 +304,7 @@ export class IncomingMoves {
 				this.#context.queue.run(guestId, () => this.#onLeaseOver(guestId)),
 				(thrown) => this.#log.error({ guestId, err: asSternaError(thrown) }, "lease could not be ended"),
 			);
-		}, leaseMs);
+		}, this.#leaseMs);
 		arriving.stopLease = () => clearTimeout(timer);
 		this.#arriving.set(guestId, arriving);
 		return arriving;

@@ -1,3 +1,4 @@
+import { deadlines } from "@sterna/migration/phases";
 import type { AgentContext, MigrationService } from "../context.ts";
 import { IncomingMoves } from "./incoming.ts";
 import { JournalFiles } from "./journal-file.ts";
@@ -6,12 +7,20 @@ import type { Observe } from "./observe.ts";
 import { OutgoingMoves } from "./outgoing.ts";
 import { planMove } from "./plan.ts";
 
-/** What moves guests between this host and its peers. `observe` is for fault tests. */
-export function createMigrationService(context: AgentContext, observe: Observe = async () => {}): MigrationService {
+/** What fault tests change. */
+export interface MigrationTesting {
+	observe?: Observe;
+	/** How long an incomplete guest waits for a word of its source. */
+	leaseMs?: number;
+}
+
+/** What moves guests between this host and its peers. */
+export function createMigrationService(context: AgentContext, testing: MigrationTesting = {}): MigrationService {
+	const { observe = async () => {}, leaseMs = deadlines.leaseMs } = testing;
 	const life = beginLife();
 	const journals = new JournalFiles(context.dataDir);
 	const outgoing = new OutgoingMoves({ context, journals, life, observe });
-	const incoming = new IncomingMoves({ context, life, observe });
+	const incoming = new IncomingMoves({ context, life, observe, leaseMs });
 	return {
 		plan: (input, signal) => planMove(context, input, signal),
 		start: (input) => outgoing.start(input),

@@ -13,9 +13,10 @@ export type Word = { is: "started" } | { is: "ordered" } | { is: "paused"; point
 
 /**
  * A whole agent in a process of its own, as `main.ts` starts it, which in addition stands still at a place of a move when
- * it is told to: so that it can be killed exactly there. Its argument is the data folder.
+ * it is told to: so that it can be killed exactly there. Its arguments are the data folder and, where it is not the usual
+ * one, the lease of an arriving guest in milliseconds.
  */
-const [dataDir] = process.argv.slice(2);
+const [dataDir, leaseMs] = process.argv.slice(2);
 if (!dataDir) throw new Error("the data folder is missing");
 
 let pauseAt: Point | null = null;
@@ -48,7 +49,8 @@ await startAgent({
 	config,
 	log: pino({ level: "debug" }, destination({ dest: join(dataDir, "agent.log"), sync: true })),
 	linkTimes: { minBackoffMs: 50, maxBackoffMs: 200, heartbeatMs: 5000 },
-	createMigrations: (context) => createMigrationService(context, observe),
+	createMigrations: (context) =>
+		createMigrationService(context, { observe, ...(leaseMs ? { leaseMs: Number(leaseMs) } : {}) }),
 	...(config.driver === "simulated" ? { hypervisor: new SimulatedHypervisor(simulated) } : {}),
 });
 tell({ is: "started" });

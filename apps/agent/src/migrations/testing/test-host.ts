@@ -14,12 +14,14 @@ export class TestHost {
 	readonly dataDir: string;
 	readonly hostId: HostId;
 	readonly name: string;
+	readonly #leaseMs: number | null;
 	#process: ChildProcess | null = null;
 
-	private constructor(options: { dataDir: string; hostId: HostId; name: string }) {
+	private constructor(options: { dataDir: string; hostId: HostId; name: string; leaseMs: number | null }) {
 		this.dataDir = options.dataDir;
 		this.hostId = options.hostId;
 		this.name = options.name;
+		this.#leaseMs = options.leaseMs;
 	}
 
 	/** Joins the console; the folder must be there. */
@@ -28,16 +30,17 @@ export class TestHost {
 		name: string;
 		config: AgentConfigInput;
 		console: TestConsole;
+		leaseMs: number | null;
 	}): Promise<TestHost> {
 		const { dataDir, name, config } = options;
 		await writeFile(join(dataDir, "config.json"), JSON.stringify(config));
 		const { hostId } = await joinConsole({ dataDir, joinString: options.console.joinString(), name });
-		return new TestHost({ dataDir, hostId, name });
+		return new TestHost({ dataDir, hostId, name, leaseMs: options.leaseMs });
 	}
 
 	/** Fulfilled when the agent serves. */
 	async start(): Promise<void> {
-		this.#process = fork(join(import.meta.dirname, "agent-process.ts"), [this.dataDir], {
+		this.#process = fork(join(import.meta.dirname, "agent-process.ts"), this.#arguments(), {
 			execArgv: [],
 			stdio: ["ignore", "ignore", "pipe", "ipc"],
 		});
@@ -49,6 +52,10 @@ export class TestHost {
 			(word) => word.is === "started",
 			() => errors,
 		);
+	}
+
+	#arguments(): string[] {
+		return this.#leaseMs === null ? [this.dataDir] : [this.dataDir, String(this.#leaseMs)];
 	}
 
 	/** `kill -9`; fulfilled when the process is gone. */

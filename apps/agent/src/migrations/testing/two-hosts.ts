@@ -10,7 +10,10 @@ import { endedMigrationStates, type MigrationReport } from "@sterna/shared/migra
 import type { CallName, Input, Output, PeerAddress } from "@sterna/shared/protocol/commands";
 import type { Permit, SignedPermit } from "@sterna/shared/protocol/permit";
 import { expect } from "vitest";
+import type { Credentials } from "../../context.ts";
 import { TestConsole } from "../../fixtures/test-console.ts";
+import { PeerClient } from "../../peers/client.ts";
+import { Revocations } from "../../peers/revocations.ts";
 import { type Cable, layCable } from "./cut.ts";
 import type { Beat, GuestKind } from "./guest-kinds.ts";
 import { TestHost } from "./test-host.ts";
@@ -61,14 +64,17 @@ export class TwoHosts {
 	}
 
 	/** Both agents serve and the guest runs on the first host. */
-	static async open(kind: GuestKind, pool: "local" | "shared" = "local"): Promise<TwoHosts> {
+	static async open(
+		kind: GuestKind,
+		{ pool = "local", leaseMs = null }: { pool?: "local" | "shared"; leaseMs?: number | null } = {},
+	): Promise<TwoHosts> {
 		const folder = await mkdtemp(join(tmpdir(), "st-"));
 		// Guests run as users of their own and must get to their files.
 		chmodSync(folder, 0o711);
 		const console = await TestConsole.start();
 		// Other tests run at the same time: each has loopback addresses of its own.
 		const network = `127.${randomInt(10, 250)}.${randomInt(256)}`;
-		const open = (index: number) => openSite({ index, folder, kind, console, network });
+		const open = (index: number) => openSite({ index, folder, kind, console, network, leaseMs });
 		const world = new TwoHosts({ kind, console, folder, pool, sites: [await open(0), await open(1)] });
 		try {
 			await Promise.all(world.#sites.map(({ host }) => host.start()));
@@ -131,6 +137,19 @@ export class TwoHosts {
 			expiresAt: Date.now() + 60_000,
 			...overrides,
 		});
+	}
+
+	/** Speaks to an agent as a host of the same console that has no part in the move. */
+	async stranger(): Promise<{ credentials: Credentials; peers: PeerClient; close(): void }> {
+		const credentials = await this.#console.host();
+		const revocations = await Revocations.open(this.#folder);
+		const peers = new PeerClient({ credentials: () => credentials, revocations });
+		return { credentials, peers, close: () => peers.close() };
+	}
+
+	/** Guests that have a process on a host. */
+	countProcesses({ dataDir }: Site): Promise<number> {
+		return this.#kind.countProcesses(dataDir);
 	}
 
 	/** Begins to move the guest to the other host. */
@@ -220,8 +239,9 @@ async function openSite(options: {
 	kind: GuestKind;
 	console: TestConsole;
 	network: string;
+	leaseMs: number | null;
 }): Promise<Site> {
-	const { index, folder, kind, console, network } = options;
+	const { index, folder, kind, console, network, leaseMs } = options;
 	const name = index === 0 ? "alder" : "birch";
 	const dataDir = join(folder, name);
 	await mkdir(dataDir, { mode: 0o711 });
@@ -234,6 +254,7 @@ async function openSite(options: {
 		dataDir,
 		name,
 		console,
+		leaseMs,
 		config: {
 			...(await kind.equip(dataDir)),
 			name,

@@ -1,0 +1,180 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { simulatedKind } from "./testing/guest-kinds.ts";
+import { TwoHosts, until } from "./testing/two-hosts.ts";
+
+describe("two hosts", () => {
+	let world: TwoHosts;
+	beforeAll(async () => {
+		world = await TwoHosts.open(simulatedKind);
+	});
+	afterAll(() => world?.close());
+	beforeEach(() => {
+		onTestFailed(async () => console.log(await world.logs()));
+	});
+
+	const guestOn = async (site: TwoHosts["source"]) =>
+		(await world.call(site, "host.snapshot", {})).guests.find(({ guestId }) => guestId === world.spec.id);
+
+	test("the plan says what will be copied, and nothing has changed after it", async () => {
+		const input = { guestId: world.spec.id, target: world.target.address };
+		const plan = await world.call(world.source, "migration.plan", input);
+		expect(plan).toMatchObject({ refusals: [], memoryBytes: world.spec.memoryBytes });
+		expect(plan.steps.length).toBeGreaterThan(3);
+		expect(await world.call(world.target, "host.snapshot", {})).toMatchObject({ guests: [], migrations: [] });
+	});
+
+	test("the plan to a host that cannot be reached says so instead of failing", async () => {
+		const target = { ...world.target.address, port: 1 };
+		const plan = await world.call(world.source, "migration.plan", { guestId: world.spec.id, target });
+		expect(plan.refusals.map(({ code }) => code)).toEqual(["host_offline"]);
+	});
+
+	test("the same permit again is the same move", async () => {
+		const migrationId = newId(MigrationId);
+		const permit = await world.permit({ migrationId });
+		const input = { permit, target: world.target.address, options: {} };
+		const [first, second] = await Promise.all([
+			world.call(world.source, "migration.start", input),
+			world.call(world.source, "migration.start", input),
+		]);
+		expect([first.migrationId, second.migrationId]).toEqual([migrationId, migrationId]);
+		await until("the move to end", async () => {
+			const { migrations } = await world.call(world.source, "host.snapshot", {});
+			return migrations.filter((one) => one.state === "completed").length === 1;
+		});
+		expect((await world.call(world.source, "migration.start", input)).state).toBe("completed");
+		world.moved();
+		await world.expectOneGuest();
+	});
+
+	test("since when the guest runs is the same on its new host", async () => {
+		const before = await guestOn(world.source);
+		await (await world.startMove()).ended();
+		world.moved();
+		await world.expectOneGuest();
+		expect((await guestOn(world.source))?.startedAt).toBe(before?.startedAt);
+	});
+
+	test("cancelled while memory is copied, the guest runs on where it was and nothing is left on the target", async () => {
+		const { reached } = await world.source.host.pauseAt("source:copyMemory");
+		const move = await world.startMove();
+		await reached;
+		const { migrationId } = move;
+		await world.call(world.source, "migration.cancel", { migrationId });
+		world.source.host.goOn();
+		const report = await move.ended();
+		expect(report).toMatchObject({ state: "cancelled", error: { code: "cancelled" } });
+		await world.expectOneGuest();
+		expect(await world.hasLocalVolume(world.target)).toBe(false);
+		expect((await world.call(world.source, "migration.cancel", { migrationId })).state).toBe("cancelled");
+	});
+
+	test("after the hand-over there is nothing to cancel", async () => {
+		const { reached } = await world.source.host.pauseAt("source:committed");
+		const move = await world.startMove();
+		await reached;
+		const cancel = world.call(world.source, "migration.cancel", { migrationId: move.migrationId });
+		await expect(cancel).rejects.toMatchObject({ code: "wrong_state" });
+		world.source.host.goOn();
+		expect(await move.ended()).toMatchObject({ state: "completed" });
+		world.moved();
+		await world.expectOneGuest();
+	});
+
+	test.each([
+		["is over", { expiresAt: 1 }, "forbidden"],
+		["is for another source", { sourceHostId: newId(HostId) }, "forbidden"],
+		["is for another guest", { guestId: newId(GuestId) }, "not_found"],
+		["is for another target than is called", { targetHostId: newId(HostId) }, "invalid"],
+		["speaks for an epoch that was seen before", { epoch: 1 }, "conflict"],
+	] as const)("a permit that %s begins nothing", async (_why, change, code) => {
+		const permit = await world.permit(change);
+		const start = world.call(world.source, "migration.start", { permit, target: world.target.address, options: {} });
+		await expect(start).rejects.toMatchObject({ code });
+		await world.expectOneGuest();
+	});
+
+	test("a host that has no part in a move can neither look into it, run it nor throw it away", async () => {
+		const { peers, credentials, close } = await world.stranger();
+		const { target } = world;
+		const { reached } = await world.source.host.pauseAt("source:copyMemory");
+		const move = await world.startMove();
+		await reached;
+		const name = { migrationId: move.migrationId, guestId: world.spec.id };
+		const say = (command: "incoming.run" | "incoming.discard") =>
+			peers.call(target.address, command, { ...name, epoch: world.epoch });
+		await expect(peers.call(target.address, "incoming.renew", name)).rejects.toMatchObject({ code: "forbidden" });
+		await expect(say("incoming.run")).rejects.toMatchObject({ code: "forbidden" });
+		await expect(say("incoming.discard")).rejects.toMatchObject({ code: "forbidden" });
+		expect(credentials.cert).not.toBe("");
+		close();
+		world.source.host.goOn();
+		expect(await move.ended()).toMatchObject({ state: "completed" });
+		world.moved();
+		await world.expectOneGuest();
+	});
+
+	test("the source itself cannot run what has not arrived", async () => {
+		const { reached } = await world.source.host.pauseAt("source:copyMemory");
+		const move = await world.startMove();
+		await reached;
+		expect((await guestOn(world.target))?.role).toBe("incoming");
+		const start = world.call(world.target, "guest.start", { guestId: world.spec.id, epoch: world.epoch });
+		await expect(start).rejects.toMatchObject({ code: "wrong_state" });
+		world.source.host.goOn();
+		expect(await move.ended()).toMatchObject({ state: "completed" });
+		world.moved();
+		await world.expectOneGuest();
+	});
+});
+
+test("between hosts that share a pool only memory is copied, and the volume stays where it is", async () => {
+	const world = await TwoHosts.open(simulatedKind, { pool: "shared" });
+	try {
+		const report = await (await world.startMove()).ended();
+		expect(report).toMatchObject({ state: "completed", disk: null });
+		world.moved();
+		await world.expectOneGuest();
+		await (await world.startMove()).ended();
+		world.moved();
+		await world.expectOneGuest();
+	} finally {
+		await world.close();
+	}
+});
+
+describe("a target whose source has died", () => {
+	const leaseMs = 1500;
+	let world: TwoHosts;
+	beforeAll(async () => {
+		world = await TwoHosts.open(simulatedKind, { leaseMs });
+	});
+	afterAll(() => world?.close());
+
+	test("throws an incomplete guest away when the lease is over", async () => {
+		const { reached } = await world.source.host.pauseAt("source:copyMemory");
+		await world.startMove();
+		await reached;
+		await world.source.host.kill();
+		expect(await world.countProcesses(world.target)).toBe(1);
+		await until("the target to give up", async () => (await world.countProcesses(world.target)) === 0);
+		expect(await world.hasLocalVolume(world.target)).toBe(false);
+		await world.source.host.start();
+		await world.expectOneGuest();
+	});
+
+	test("keeps a complete guest for as long as it takes, because it may have been handed over", async () => {
+		const { reached } = await world.source.host.pauseAt("source:committed");
+		const move = await world.startMove();
+		await reached;
+		await world.source.host.kill();
+		await delay(3 * leaseMs);
+		expect(await world.countProcesses(world.target)).toBe(1);
+		await world.source.host.start();
+		expect(await move.ended()).toMatchObject({ state: "completed" });
+		world.moved();
+		await world.expectOneGuest();
+	});
+});
