@@ -11,7 +11,7 @@ export function ChainCheck() {
 	const broken = check.data?.brokenAt ?? null;
 	return (
 		<div className="flex flex-wrap items-center gap-3">
-			<p role="status" className="text-sm">
+			<p role="status" className="text-sm empty:hidden">
 				{check.data && broken === null && (
 					<span className="inline-flex items-center gap-1.5 text-ok">
 						<ShieldCheck aria-hidden className="size-4" />

@@ -61,7 +61,7 @@ export function FindingCard({ finding, withHost = false }: FindingCardProps) {
 					Release
 				</Button>
 			</div>
-			<dl className="mt-2 grid gap-x-4 gap-y-2 rounded-lg bg-sunken px-3 py-2.5 sm:grid-cols-4">
+			<dl className="mt-2 grid grid-cols-2 gap-x-4 gap-y-2 rounded-lg bg-sunken px-3 py-2.5 sm:grid-cols-4">
 				<Fact name="Reading" value={reading} />
 				<Fact name="Threshold" value={amount(finding.threshold)} />
 				<Fact name="Window" value={finding.windowMs === 0 ? "at once" : formatDuration(finding.windowMs)} />
@@ -92,7 +92,7 @@ export function FindingCard({ finding, withHost = false }: FindingCardProps) {
 
 function Fact({ name, value, wide = false }: { name: string; value: string; wide?: boolean }) {
 	return (
-		<div className={wide ? "min-w-0 sm:col-span-4" : "min-w-0"}>
+		<div className={wide ? "min-w-0 col-span-2 sm:col-span-4" : "min-w-0"}>
 			<dt className="text-sm text-soft">{name}</dt>
 			<dd className="wrap-anywhere">{value}</dd>
 		</div>

@@ -19,7 +19,7 @@ import { toastProblem } from "./problem.tsx";
 import { useTRPC } from "./trpc.tsx";
 import { actionWords } from "./words.ts";
 
-const icon = "size-4";
+const icon = "size-4 shrink-0";
 const icons = {
 	start: <Play aria-hidden className={icon} />,
 	resume: <Play aria-hidden className={icon} />,

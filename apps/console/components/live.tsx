@@ -3,6 +3,7 @@ import { skipToken, useQueryClient } from "@tanstack/react-query";
 import { useSubscription } from "@trpc/tanstack-react-query";
 import type { ReactNode } from "react";
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { z } from "zod";
 import type { Notice } from "../server/routers/changes.ts";
 import { useTRPC } from "./trpc.tsx";
 
@@ -27,7 +28,9 @@ export function LiveProvider({ children }: { children: ReactNode }) {
 	const want = useCallback((of: readonly string[], listener: Listener | undefined) => {
 		const key = Symbol();
 		const publish = () =>
-			setTopics([...new Set([...wanted.current.values()].flatMap((one) => one.topics))].sort().join(" "));
+			setTopics(
+				[...new Set([...wanted.current.values()].flatMap((one) => one.topics))].filter(isTopic).sort().join(" "),
+			);
 		wanted.current.set(key, { topics: of, listener });
 		publish();
 		return () => {
@@ -46,6 +49,12 @@ export function LiveProvider({ children }: { children: ReactNode }) {
 		}),
 	);
 	return <LiveContext value={useMemo(() => ({ want }), [want])}>{children}</LiveContext>;
+}
+
+/** A page may be asked for with an id that is none; its topic would be refused together with all the others. */
+function isTopic(text: string): boolean {
+	const [, id] = text.split(":");
+	return id === undefined || z.uuid().safeParse(id).success;
 }
 
 /** Keeps what a part of the page shows up to date while it is shown. `listener` gets notices that carry data. */

@@ -10,6 +10,7 @@ import { useRoleRefusal } from "./me.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";
 import { toastProblem } from "./problem.tsx";
 import { useTRPC } from "./trpc.tsx";
+import { sentence } from "./words.ts";
 
 /** Takes a host out of service, emptied, or back into it; the plan first. */
 export function MaintenanceButton({ host }: { host: HostView }) {
@@ -81,7 +82,7 @@ function Moves({ plan }: { plan: MaintenancePlan }) {
 						{plan.blocked.map(({ guest, refusal }) => (
 							<li key={guest.id} className="border-l-2 border-warn pl-2.5">
 								<b>{guest.name}</b>: {refusal.message}
-								{refusal.cure && <span className="block text-sm text-soft">{refusal.cure}</span>}
+								{refusal.cure && <span className="block text-sm text-soft">{sentence(refusal.cure)}</span>}
 							</li>
 						))}
 					</ul>

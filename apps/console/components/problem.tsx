@@ -3,6 +3,7 @@ import { toast } from "sonner";
 import { z } from "zod";
 import { Button } from "../ui/button.tsx";
 import { Notice } from "../ui/notice.tsx";
+import { sentence, statement } from "./words.ts";
 
 /** What went wrong, for the reader: the sentence and what to do about it. */
 export interface Problem {
@@ -20,18 +21,13 @@ const ErrorShape = z.object({
 export function problemOf(thrown: unknown): Problem {
 	const sterna = ErrorShape.safeParse(thrown).data?.data?.sterna;
 	if (sterna) {
-		return { code: sterna.code, message: sentence(sterna.message), cure: sterna.cure ? sentence(sterna.cure) : null };
+		return { code: sterna.code, message: statement(sterna.message), cure: sterna.cure ? sentence(sterna.cure) : null };
 	}
 	return {
 		code: "unavailable",
 		message: "The console did not answer.",
 		cure: "Check that it runs and that this machine reaches it; then try again.",
 	};
-}
-
-function sentence(text: string): string {
-	const start = text.charAt(0).toUpperCase() + text.slice(1);
-	return /[.!?…]$/.test(start) ? start : `${start}.`;
 }
 
 /** A problem that stands where the answer would. */

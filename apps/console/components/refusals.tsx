@@ -1,4 +1,5 @@
 import type { Refusal } from "@sterna/shared/migration";
+import { sentence, statement } from "./words.ts";
 
 /** Why something cannot be done, each with what would cure it. */
 export function Refusals({ refusals }: { refusals: readonly Refusal[] }) {
@@ -6,8 +7,8 @@ export function Refusals({ refusals }: { refusals: readonly Refusal[] }) {
 		<ul className="flex flex-col gap-1.5">
 			{refusals.map((refusal) => (
 				<li key={refusal.message} className="border-l-2 border-warn pl-2.5 wrap-anywhere">
-					{refusal.message}
-					{refusal.cure && <span className="block text-sm text-soft">{refusal.cure}</span>}
+					{statement(refusal.message)}
+					{refusal.cure && <span className="block text-sm text-soft">{sentence(refusal.cure)}</span>}
 				</li>
 			))}
 		</ul>

@@ -119,3 +119,19 @@ export const actionWords: Record<GuestAction, { label: string; accepted: string 
 	migrate: { label: "Migrate", accepted: "is moving" },
 	delete: { label: "Delete", accepted: "was deleted" },
 };
+
+/** A cure as a sentence: a capital at the start, a full stop at the end. */
+export function sentence(text: string): string {
+	return text.charAt(0).toUpperCase() + ended(text).slice(1);
+}
+
+const openers = /^(the|an?|its?|no|not|this|that|there|nobody|something|only|every|each|too|two|you|your)\b/;
+
+/** What a server or an agent states, as a sentence. It may begin with the name of a guest or host, which stays as it is. */
+export function statement(text: string): string {
+	return openers.test(text) ? sentence(text) : ended(text);
+}
+
+function ended(text: string): string {
+	return /[.!?…]$/.test(text) ? text : `${text}.`;
+}

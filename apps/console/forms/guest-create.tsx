@@ -65,12 +65,14 @@ export function GuestCreateForm() {
 	const [offers, setOffers] = useState<CreatePlan | null>(null);
 	const errors = errorsOf(draft);
 	const wanted = useDeferredValue(wantedOf(draft, offers));
-	const { name: _name, boot: _boot, start: _start, ...sizes } = wanted;
+	const { name: _name, start: _start, boot, ...sizes } = wanted;
+	const bootable = boot.from === "disk" || boot.kernel !== "";
 	const plan = useQuery(
-		trpc.guests.planCreate.queryOptions(
-			{ ...sizes, boot: wanted.boot },
-			{ placeholderData: keepPreviousData, staleTime: 0, enabled: Object.keys(errors.sizes).length === 0 },
-		),
+		trpc.guests.planCreate.queryOptions(bootable ? { ...sizes, boot } : sizes, {
+			placeholderData: keepPreviousData,
+			staleTime: 0,
+			enabled: Object.keys(errors.sizes).length === 0,
+		}),
 	);
 	if (plan.data && plan.data !== offers) setOffers(plan.data);
 	const place = plan.data?.candidates.find((candidate) => candidate.chosen);
@@ -90,9 +92,7 @@ export function GuestCreateForm() {
 		roleRefusal ??
 		errors.name ??
 		Object.values(errors.sizes)[0] ??
-		(draft.bootFrom === "kernel" && wanted.boot.from === "kernel" && wanted.boot.kernel === ""
-			? "no host offers a kernel image"
-			: null) ??
+		(bootable ? null : "no host offers a kernel image") ??
 		(plan.data ? (place ? null : "no host can take it; see the plan") : "the plan is not there yet");
 
 	return (

@@ -52,7 +52,7 @@ export function SetupForm({ token }: { token: string }) {
 		>
 			<div>
 				<h1 className="text-lg font-semibold">Make the first admin</h1>
-				<p className="text-soft">This link works once. The admin can do everything, and make others.</p>
+				<p className="text-soft">This link works once. The admin may do everything here.</p>
 			</div>
 			<TextField
 				label="User name"

@@ -5,7 +5,7 @@ import { FindingCard } from "../../../components/finding-card.tsx";
 import { useLive } from "../../../components/live.tsx";
 import { Answer } from "../../../components/page-state.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
-import { sensorWord } from "../../../components/words.ts";
+import { healthTone, sensorWord } from "../../../components/words.ts";
 import { FilterInput } from "../../../table/filter-input.tsx";
 import { Pager } from "../../../table/pager.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
@@ -43,7 +43,7 @@ export default function HealthPage() {
 		<>
 			<title>Health · Sterna</title>
 			<Headline
-				tone={findings.data && state === "open" && !sensor && !url.filter ? (total === 0 ? "ok" : "watch") : "neutral"}
+				tone={state === "open" && findings.data ? healthTone[findings.data.rows[0]?.severity ?? "healthy"] : "neutral"}
 				title="Health"
 				lead="What the sensors found: the reading, the rule and its threshold, since when, and what was done."
 			/>

@@ -11,7 +11,7 @@ import { Convergence, CopyPanel, type CopySample, Journal } from "../../../../co
 import { Answer } from "../../../../components/page-state.tsx";
 import { MigrationStateChip } from "../../../../components/states.tsx";
 import { useTRPC } from "../../../../components/trpc.tsx";
-import { migrationStateTone, phaseWords } from "../../../../components/words.ts";
+import { migrationStateTone, phaseWords, sentence, statement } from "../../../../components/words.ts";
 import type { MigrationView } from "../../../../server/views.ts";
 import { Figures } from "../../../../ui/figures.tsx";
 import { Headline } from "../../../../ui/headline.tsx";
@@ -85,8 +85,8 @@ function Migration({ move, samples }: { move: MigrationView; samples: readonly C
 				<Notice
 					tone={move.state === "inDoubt" ? "bad" : "watch"}
 					className="mb-[18px]"
-					title={report.error.message}
-					cure={report.error.cure}
+					title={statement(report.error.message)}
+					cure={report.error.cure && sentence(report.error.cure)}
 				/>
 			)}
 			<Figures
