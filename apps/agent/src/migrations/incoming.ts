@@ -319,7 +319,10 @@ export class IncomingMoves {
 		if (verdict === "accept") {
 			this.#log.warn({ guestId }, "the source was silent for too long: what it sent is discarded");
 			await this.#clear(guestId);
-		} else if ((await this.#context.store.read(guestId))?.role === "incoming") this.#armLease(guestId);
+		} else if ((await this.#context.store.read(guestId))?.role === "incoming") {
+			this.#log.info({ guestId }, "the source is silent; the guest is complete here and waits for its word");
+			this.#armLease(guestId);
+		}
 	}
 
 	/** @throws {SternaError} when the transition refuses. */

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { simulatedKind } from "./testing/guest-kinds.ts";
@@ -29,6 +28,22 @@ describe("two hosts", () => {
 		const target = { ...world.target.address, port: 1 };
 		const plan = await world.call(world.source, "migration.plan", { guestId: world.spec.id, target });
 		expect(plan.refusals.map(({ code }) => code)).toEqual(["host_offline"]);
+	});
+
+	test("a pool that is called local although both hosts see it is refused: copying would delete the guest's disk", async () => {
+		const world = await TwoHosts.open(simulatedKind, { pool: "mistaken" });
+		try {
+			const input = { guestId: world.spec.id, target: world.target.address };
+			const plan = await world.call(world.source, "migration.plan", input);
+			expect(plan.refusals.map(({ message }) => message)).toEqual([expect.stringContaining("called local on birch")]);
+			expect(await (await world.startMove()).ended()).toMatchObject({
+				state: "failed",
+				error: { code: "incompatible" },
+			});
+			await world.expectOneGuest();
+		} finally {
+			await world.close();
+		}
 	});
 
 	test("the same permit again is the same move", async () => {
@@ -170,7 +185,9 @@ describe("a target whose source has died", () => {
 		const move = await world.startMove();
 		await reached;
 		await world.source.host.kill();
-		await delay(3 * leaseMs);
+		await until("the lease to be over more than once", async () => {
+			return (await world.target.host.log()).split("waits for its word").length > 3;
+		});
 		expect(await world.countProcesses(world.target)).toBe(1);
 		await world.source.host.start();
 		expect(await move.ended()).toMatchObject({ state: "completed" });

@@ -2,7 +2,7 @@ import { checkIncoming, planMigration } from "@sterna/migration/plan";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { type GuestState, guestOverheadBytes } from "@sterna/shared/guest";
 import type { HostFacts, Image } from "@sterna/shared/host";
-import type { GuestId, VolumeId } from "@sterna/shared/ids";
+import type { GuestId } from "@sterna/shared/ids";
 import type { MigrationPlan, Refusal } from "@sterna/shared/migration";
 import type { IncomingGuest, ParsedInput } from "@sterna/shared/protocol/commands";
 import type { Volume } from "@sterna/shared/volume";
@@ -129,19 +129,36 @@ export async function refuseArriving({ store, facts }: AgentContext, guest: Inco
 	const unnamed = specs.filter(({ name }) => name !== guest.spec.name);
 	const conflict = claimConflict(guest.spec, unnamed);
 	if (conflict) refusals.push({ code: "conflict", message: `${here.name}: ${conflict}` });
-	return refusals.slice(0, 50);
+	return [...refusals, ...refuseSharedByMistake(guest, here)].slice(0, 50);
+}
+
+/** The volumes whose content must travel: all but those in a pool that is one and the same on both hosts. */
+export function volumesToCopy(guest: IncomingGuest, here: Pick<HostFacts, "pools">): Volume[] {
+	return guest.spec.volumes.filter((volume) => !samePool(volume, guest, here));
 }
 
 /**
- * The volumes whose content must travel: all but those in a pool that is one and the same on both hosts. The pool must
- * also be called shared here, because the mark of a local pool may have been copied with a server's disk.
+ * A pool that carries the same mark on both hosts but is called local here is either one folder that both see, and
+ * copying would delete the very disk that the guest runs on, or a folder that was cloned together with its mark.
  */
-export function volumesToCopy({ spec, volumes }: IncomingGuest, { pools }: Pick<HostFacts, "pools">): Volume[] {
-	const poolIdOf = new Map<VolumeId, string>(volumes.map(({ volumeId, poolId }) => [volumeId, poolId]));
-	return spec.volumes.filter((volume) => {
-		const here = pools.find(({ name }) => name === volume.pool);
-		return here?.kind !== "shared" || here.poolId !== poolIdOf.get(volume.id);
-	});
+function refuseSharedByMistake(guest: IncomingGuest, here: HostFacts): Refusal[] {
+	const doubtful = new Set(
+		guest.spec.volumes.flatMap((volume) => {
+			const pool = samePool(volume, guest, here);
+			return pool?.kind === "local" ? [pool.name] : [];
+		}),
+	);
+	return [...doubtful].map((name) => ({
+		code: "incompatible",
+		message: `pool ${name} has the same mark on both hosts, but is called local on ${here.name}`,
+		cure: "if both see the same folder, call it shared on both; if it was cloned, delete the mark .sterna-pool.json of the clone",
+	}));
+}
+
+/** The pool of this host that is the very pool in which the guest's volume is. */
+function samePool(volume: Volume, { volumes }: IncomingGuest, { pools }: Pick<HostFacts, "pools">) {
+	const poolId = volumes.find(({ volumeId }) => volumeId === volume.id)?.poolId;
+	return pools.find((pool) => pool.name === volume.pool && pool.poolId === poolId);
 }
 
 function imagesOf(boot: IncomingGuest["spec"]["boot"], images: readonly Image[]): Record<string, string> {

@@ -20,6 +20,9 @@ import { TestHost } from "./test-host.ts";
 
 const settleTimeoutMs = 40_000;
 
+/** Where the guest's volume is: in a folder of each host, in one that both see, or in one that both see unawares. */
+export type PoolName = "local" | "shared" | "mistaken";
+
 /** One of the two hosts, and the cable by which the other reaches it. */
 export interface Site {
 	host: TestHost;
@@ -54,7 +57,7 @@ export class TwoHosts {
 		console: TestConsole;
 		folder: string;
 		sites: [Site, Site];
-		pool: "local" | "shared";
+		pool: PoolName;
 	}) {
 		this.#kind = options.kind;
 		this.#console = options.console;
@@ -66,7 +69,7 @@ export class TwoHosts {
 	/** Both agents serve and the guest runs on the first host. */
 	static async open(
 		kind: GuestKind,
-		{ pool = "local", leaseMs = null }: { pool?: "local" | "shared"; leaseMs?: number | null } = {},
+		{ pool = "local", leaseMs = null }: { pool?: PoolName; leaseMs?: number | null } = {},
 	): Promise<TwoHosts> {
 		const folder = await mkdtemp(join(tmpdir(), "st-"));
 		// Guests run as users of their own and must get to their files.
@@ -265,6 +268,7 @@ async function openSite(options: {
 			pools: [
 				{ name: "local", kind: "local", path: join(dataDir, "pools", "local") },
 				{ name: "shared", kind: "shared", path: join(folder, "shared") },
+				{ name: "mistaken", kind: "local", path: join(folder, "mistaken") },
 			],
 		},
 	});
