@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { HostId, newId, VolumeId } from "@sterna/shared/ids";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { TestConsole } from "../fixtures/test-console.ts";
 import { frameHeader } from "./frame.ts";
 import type { StreamIdentity, StreamTimes } from "./messages.ts";
 import { openSourceTransfer, openTargetTransfer, type SourceTransfer, type TargetTransfer } from "./streams.ts";
-import { testAuthority } from "./test-authority.ts";
 
 const portRange = { from: 21_000, to: 21_400 };
 const volumeId = newId(VolumeId);
@@ -23,14 +23,19 @@ const undo: (() => unknown)[] = [];
 
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "sterna-streams-"));
-	const [authority, foreign] = [await testAuthority(), await testAuthority()];
-	identities = {
-		source: await authority.issue(sourceId),
-		target: await authority.issue(targetId),
-		stranger: await authority.issue(strangerId),
-		// The right host id, but another console's signature.
-		impostor: await foreign.issue(sourceId),
+	const [ours, foreign] = [await TestConsole.start(), await TestConsole.start()];
+	const identityOf = async (console: TestConsole, hostId: HostId): Promise<StreamIdentity> => {
+		const { key, cert, ca } = await console.host(hostId);
+		return { key, certificate: cert, authority: ca };
 	};
+	identities = {
+		source: await identityOf(ours, sourceId),
+		target: await identityOf(ours, targetId),
+		stranger: await identityOf(ours, strangerId),
+		// The right host id, but another console's signature.
+		impostor: await identityOf(foreign, sourceId),
+	};
+	await Promise.all([ours.close(), foreign.close()]);
 });
 afterEach(async () => {
 	for (const step of undo.splice(0).reverse()) await step();
