@@ -113,7 +113,7 @@ function PowerDialog({ guest, action, onClose }: { guest: GuestView; action: Pow
 			open
 			onClose={onClose}
 			title={`${words.label} ${guest.name}`}
-			plan={planOfPower(action, guest.name)}
+			plan={planOfPower(action, [guest.name])}
 			confirm={words.label}
 			danger={action === "delete" || action === "powerOff"}
 			pending={mutations[action].isPending}

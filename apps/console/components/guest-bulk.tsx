@@ -63,7 +63,10 @@ export function GuestBulk({ chosen, clear }: { chosen: readonly GuestRow[]; clea
 					open
 					onClose={() => setAction(null)}
 					title={`${actionWords[action].label}: ${able.length} ${able.length === 1 ? "guest" : "guests"}`}
-					plan={planOfPower(action, able.map((guest) => guest.name).join(", "))}
+					plan={planOfPower(
+						action,
+						able.map((guest) => guest.name),
+					)}
 					confirm={actionWords[action].label}
 					danger={action === "delete" || action === "powerOff"}
 					pending={bulk.isPending}

@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { z } from "zod";
 import type { Notice } from "../server/routers/changes.ts";
-import { useTRPC } from "./trpc.tsx";
+import { toSignIn, useTRPC } from "./trpc.tsx";
 
 type Listener = (notice: Notice) => void;
 
@@ -41,6 +41,9 @@ export function LiveProvider({ children }: { children: ReactNode }) {
 
 	useSubscription(
 		trpc.changes.subscriptionOptions(topics ? { topics: topics.split(" ") } : skipToken, {
+			/** What changed between a question's answer and this moment was not heard: ask once more. */
+			onStarted: () => refresh(topics.split(" ")),
+			onError: toSignIn,
 			onData: ({ data: notice }) => {
 				if (notice.type === "changed") refresh([notice.topic]);
 				else if (notice.type === "missed") refresh(topics.split(" "));

@@ -2,9 +2,8 @@ import { MigrationPhase, type MigrationReport } from "@sterna/shared/migration";
 import { formatDuration } from "@sterna/shared/units";
 import { clsx } from "clsx";
 import { Check, Circle, CircleDot, X } from "lucide-react";
+import { hasReached, type Standing, standingOf } from "./migration-standing.ts";
 import { phaseWords } from "./words.ts";
-
-type Standing = "done" | "now" | "ahead" | "stopped" | "skipped";
 
 interface MigrationLineProps {
 	report: MigrationReport | null;
@@ -13,7 +12,7 @@ interface MigrationLineProps {
 
 /** The phases of a move in a line, how long each took, and the point from which there is no way back. */
 export function MigrationLine({ report, now }: MigrationLineProps) {
-	const released = report !== null && reached(report, "handOver");
+	const released = report !== null && hasReached(report, "handOver");
 	return (
 		<div>
 			<ol className="grid gap-y-3 md:grid-cols-6 md:gap-x-3.5 md:pt-4">
@@ -92,19 +91,4 @@ function PhaseIcon({ standing }: { standing: Standing }) {
 		case "skipped":
 			return <Circle aria-hidden className={clsx(size, "text-line-strong")} />;
 	}
-}
-
-function standingOf(phase: MigrationPhase, report: MigrationReport | null): Standing {
-	if (!report) return "ahead";
-	const timing = report.phases.find((one) => one.phase === phase);
-	if (!timing) return reached(report, phase) ? "skipped" : "ahead";
-	if (phase === report.phase && report.state !== "completed") {
-		return report.state === "running" ? "now" : "stopped";
-	}
-	return "done";
-}
-
-/** Whether the move has come to this phase or past it. */
-function reached(report: MigrationReport, phase: MigrationPhase): boolean {
-	return MigrationPhase.options.indexOf(report.phase) >= MigrationPhase.options.indexOf(phase);
 }

@@ -32,7 +32,7 @@ function makeClient() {
 }
 
 /** A session that ended sends the reader to sign in and back; other refusals are shown where they happened. */
-function onUnauthenticated(error: unknown): void {
+export function toSignIn(error: unknown): void {
 	if (!(error instanceof TRPCClientError) || error.data?.code !== "UNAUTHORIZED") return;
 	if (location.pathname === "/sign-in") return;
 	location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
@@ -40,7 +40,7 @@ function onUnauthenticated(error: unknown): void {
 
 function makeQueryClient() {
 	return new QueryClient({
-		queryCache: new QueryCache({ onError: onUnauthenticated }),
+		queryCache: new QueryCache({ onError: toSignIn }),
 		defaultOptions: {
 			queries: {
 				staleTime: 5_000,

@@ -125,7 +125,7 @@ export function sentence(text: string): string {
 	return text.charAt(0).toUpperCase() + ended(text).slice(1);
 }
 
-const openers = /^(the|an?|its?|no|not|this|that|there|nobody|something|only|every|each|too|two|you|your)\b/;
+const openers = /^(?!\S*-)(the|an?|its?|no|not|this|that|there|nobody|something|only|every|each|too|two|you|your)\b/;
 
 /** What a server or an agent states, as a sentence. It may begin with the name of a guest or host, which stays as it is. */
 export function statement(text: string): string {

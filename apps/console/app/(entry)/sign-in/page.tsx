@@ -1,3 +1,4 @@
+import { insideOnly } from "../../../forms/inside-only.ts";
 import { SignInForm } from "../../../forms/sign-in.tsx";
 
 export default async function SignInPage({ searchParams }: { searchParams: Promise<{ next?: string | string[] }> }) {
@@ -8,9 +9,4 @@ export default async function SignInPage({ searchParams }: { searchParams: Promi
 			<SignInForm next={insideOnly(next)} />
 		</>
 	);
-}
-
-/** Only a page of this console is followed after sign-in; anything that could lead elsewhere becomes the overview. */
-function insideOnly(next: string | string[] | undefined): string {
-	return typeof next === "string" && /^\/(?![/\\])[\w\-/?=&%.]*$/.test(next) ? next : "/";
 }
