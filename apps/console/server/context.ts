@@ -9,6 +9,8 @@ export interface Session {
 /** What every procedure gets. Built per HTTP request, and once per WebSocket. */
 export interface Context {
 	console: Console;
+	/** A WebSocket carries subscriptions only: changes go through the doors that check each request. */
+	transport: "http" | "webSocket";
 	/** Reads the session behind the request's cookie; null when there is none or it has ended. */
 	session(): Promise<Session | null>;
 	/** Address of the browser, for throttling and the event log. */

@@ -56,7 +56,10 @@ function asWire(error: TRPCError) {
 }
 
 /** Every error leaves with the HTTP status of its code; what is not ours is logged here, once. */
-const translateErrors = t.middleware(async ({ ctx, path, next }) => {
+const translateErrors = t.middleware(async ({ ctx, path, type, next }) => {
+	if (ctx.transport === "webSocket" && type !== "subscription") {
+		throw new TRPCError({ code: "METHOD_NOT_SUPPORTED", message: "the WebSocket carries subscriptions only" });
+	}
 	const result = await next();
 	if (result.ok) return result;
 	const cause = result.error.cause ?? result.error;

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import { APIError } from "better-auth/api";
-import { and, count, eq, sql } from "drizzle-orm";
+import { and, count, eq, gt, inArray, sql } from "drizzle-orm";
 import type { Session } from "../context.ts";
 import type { Database } from "../db/database.ts";
-import { settings, user as users } from "../db/schema.ts";
+import { session as sessions, settings, user as users } from "../db/schema.ts";
 import type { EventLog } from "../events/log.ts";
 import { type Me, Role } from "../views.ts";
 import type { Auth } from "./auth.ts";
@@ -16,6 +16,7 @@ export interface SignedIn {
 	cookies: string[];
 }
 
+const sweepMs = 30_000;
 const setupTokenKey = "setupToken";
 
 /** Who may use the console: the first admin, signing in and out, and whose request this is. */
@@ -24,6 +25,7 @@ export class People {
 	readonly #auth: Auth;
 	readonly #events: EventLog;
 	readonly #throttle = new Throttle();
+	#sweptAt = 0;
 	readonly #doors = new Map<string, Set<() => void>>();
 
 	constructor({ db, auth, events }: { db: Database; auth: Auth; events: EventLog }) {
@@ -143,6 +145,20 @@ export class People {
 
 	closeDoors(sessionId: string): void {
 		for (const close of [...(this.#doors.get(sessionId) ?? [])]) close();
+	}
+
+	/** Closes what was opened with sessions that have ended meanwhile (too old, or ended elsewhere): every half minute. */
+	async sweep(): Promise<void> {
+		const now = Date.now();
+		if (this.#doors.size === 0 || now - this.#sweptAt < sweepMs) return;
+		this.#sweptAt = now;
+		const ids = [...this.#doors.keys()];
+		const alive = await this.#db
+			.select({ id: sessions.id })
+			.from(sessions)
+			.where(and(inArray(sessions.id, ids), gt(sessions.expiresAt, new Date(now))));
+		const kept = new Set(alive.map(({ id }) => id));
+		for (const id of ids) if (!kept.has(id)) this.closeDoors(id);
 	}
 
 	async #signIn(account: string, password: string): Promise<SignedIn> {

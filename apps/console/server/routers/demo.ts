@@ -1,16 +1,31 @@
+import { SternaError } from "@sterna/shared/errors";
 import { HostId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
+import { breakSomething, DemoAction } from "../demo.ts";
 import { adminProcedure, router, viewerProcedure } from "../trpc.ts";
 
-export const DemoAction = z.enum(["memoryErrors", "failingDisk", "killAgent", "cutNetwork", "heal"]);
-export type DemoAction = z.infer<typeof DemoAction>;
+export type { DemoAction } from "../demo.ts";
 
 export const demo = router({
 	/** `active`: this is the demo's console, and things may be broken on purpose. */
-	state: viewerProcedure.output(z.object({ active: z.boolean(), actions: z.array(DemoAction) })).query(notBuilt),
+	state: viewerProcedure.output(z.object({ active: z.boolean(), actions: z.array(DemoAction) })).query(({ ctx }) => {
+		const active = ctx.console.environment.demoSocket !== null;
+		return { active, actions: active ? DemoAction.options : [] };
+	}),
 	break: adminProcedure
 		.input(z.strictObject({ action: DemoAction, hostId: HostId }))
 		.output(z.object({ message: z.string() }))
-		.mutation(notBuilt),
+		.mutation(async ({ ctx, input: { action, hostId } }) => {
+			const { demoSocket } = ctx.console.environment;
+			const { name, id } = ctx.console.core.inventory.host(hostId);
+			if (!demoSocket) throw new SternaError("wrong_state", "this console is not a demo; nothing is broken on purpose");
+			await breakSomething(demoSocket, { action, host: name });
+			await ctx.console.core.events.append({
+				kind: "demo.broken",
+				actor: ctx.user.name,
+				objects: [{ type: "host", id, name }],
+				sentence: `${ctx.user.name} asked the demo for ${action} on ${name}`,
+			});
+			return { message: `${name}: ${action}` };
+		}),
 });

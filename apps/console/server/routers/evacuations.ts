@@ -1,6 +1,7 @@
 import { EvacuationId, HostId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
+import { findEvacuation, listEvacuations } from "../evacuations/list.ts";
+import { evacuationView } from "../present/evacuations.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import { EvacuationRow, EvacuationState, EvacuationView, pageOf, paging } from "../views.ts";
 
@@ -18,11 +19,20 @@ export const evacuations = router({
 			}),
 		)
 		.output(pageOf(EvacuationRow))
-		.query(notBuilt),
-	get: viewerProcedure.input(oneEvacuation).output(EvacuationView).query(notBuilt),
+		.query(({ ctx: { console }, input }) => listEvacuations(console.core, input)),
+	get: viewerProcedure
+		.input(oneEvacuation)
+		.output(EvacuationView)
+		.query(async ({ ctx: { console }, input }) =>
+			evacuationView(console.core, await findEvacuation(console.core, input.evacuationId)),
+		),
 	/** Begins no further move and cancels those before their commit point; guests that have left stay where they are. */
 	cancel: operatorProcedure
 		.input(oneEvacuation)
 		.output(z.object({ state: EvacuationState }))
-		.mutation(notBuilt),
+		.mutation(async ({ ctx, input }) => {
+			await findEvacuation(ctx.console.core, input.evacuationId);
+			await ctx.console.evacuations.cancel(input.evacuationId, ctx.user.name);
+			return { state: (await findEvacuation(ctx.console.core, input.evacuationId)).state };
+		}),
 });

@@ -1,5 +1,5 @@
+import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
 import { router, viewerProcedure } from "../trpc.ts";
 import { EventView } from "../views.ts";
 
@@ -20,13 +20,21 @@ export const events = router({
 			}),
 		)
 		.output(z.object({ rows: z.array(EventView), nextBefore: z.int().nullable() }))
-		.query(notBuilt),
+		.query(({ ctx: { console }, input }) => console.core.events.list(input)),
 	/** What the filters offer. */
-	facets: viewerProcedure.output(z.object({ actors: z.array(z.string()), kinds: z.array(z.string()) })).query(notBuilt),
+	facets: viewerProcedure
+		.output(z.object({ actors: z.array(z.string()), kinds: z.array(z.string()) }))
+		.query(({ ctx: { console } }) => console.core.events.facets()),
 	get: viewerProcedure
 		.input(z.strictObject({ sequence: z.int().min(1) }))
 		.output(EventView)
-		.query(notBuilt),
+		.query(async ({ ctx: { console }, input }) => {
+			const event = await console.core.events.get(input.sequence);
+			if (!event) throw new SternaError("not_found", `there is no event ${input.sequence}`);
+			return event;
+		}),
 	/** Computes the chain of hashes anew; `brokenAt` is the first event that does not fit. */
-	verify: viewerProcedure.output(z.object({ events: z.int(), brokenAt: z.int().nullable() })).query(notBuilt),
+	verify: viewerProcedure
+		.output(z.object({ events: z.int(), brokenAt: z.int().nullable() }))
+		.query(({ ctx: { console } }) => console.core.events.verify()),
 });

@@ -1,10 +1,13 @@
-import { Boot, GuestMemoryBytes, GuestMetrics, GuestState, VcpuCount } from "@sterna/shared/guest";
+import { GuestMetrics, GuestState } from "@sterna/shared/guest";
 import { GuestId, HostId, MigrationId, TimestampMs } from "@sterna/shared/ids";
 import { MigrationOptions } from "@sterna/shared/migration";
-import { Name, ResourceName } from "@sterna/shared/names";
-import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
+import { NewGuest } from "../guests/new-guest.ts";
+import { planCreate } from "../guests/plan-create.ts";
+import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
+import { guestStanding } from "../inventory/standing.ts";
+import { guestRow, guestView } from "../present/guests.ts";
+import { cutPage, matches } from "../present/paging.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import {
 	BulkResult,
@@ -19,27 +22,19 @@ import {
 
 const oneGuest = z.strictObject({ guestId: GuestId });
 
-/** What a person says of a new guest; ids and addresses are made by the console. */
-export const NewGuest = z.strictObject({
-	name: Name,
-	vcpus: VcpuCount,
-	memoryBytes: GuestMemoryBytes,
-	boot: Boot,
-	volumes: z
-		.array(z.strictObject({ pool: ResourceName, sizeBytes: VolumeSizeBytes, fromImage: ResourceName.optional() }))
-		.max(16),
-	networks: z.array(ResourceName).max(8),
-	/** A chosen host; the planner chooses without. */
-	hostId: HostId.optional(),
-});
-export type NewGuest = z.infer<typeof NewGuest>;
-
 /** Actions that need nothing but the guest; the same words as `refuseGuestAction` of the shared package. */
 export const PowerAction = z.enum(["start", "shutDown", "powerOff", "pause", "resume", "delete"]);
 export type PowerAction = z.infer<typeof PowerAction>;
 
 const accepted = z.object({ guestId: GuestId, state: GuestState });
-const power = operatorProcedure.input(oneGuest).output(accepted);
+const power = (action: PowerAction) =>
+	operatorProcedure
+		.input(oneGuest)
+		.output(accepted)
+		.mutation(async ({ ctx, input: { guestId } }) => ({
+			guestId,
+			state: await ctx.console.actions.power(action, guestId, ctx.user.name),
+		}));
 
 export const guests = router({
 	list: viewerProcedure
@@ -52,39 +47,80 @@ export const guests = router({
 			}),
 		)
 		.output(pageOf(GuestRow))
-		.query(notBuilt),
-	get: viewerProcedure.input(oneGuest).output(GuestView).query(notBuilt),
+		.query(({ ctx: { console }, input }) => {
+			const { inventory, now } = console.core;
+			const at = now();
+			const found = [...inventory.guests.values()].filter(
+				(guest) =>
+					matches(input.filter, guest.name, guest.id, ...guest.spec.nics.map(({ mac }) => mac)) &&
+					(!input.hostId || guest.grant.ownerHostId === input.hostId) &&
+					(!input.state || input.state.includes(guestStanding(guest, inventory, at).state)),
+			);
+			const page = cutPage(
+				found,
+				input,
+				(guest) => sortKey(input.sort, guest, inventory, at),
+				(guest) => guest.name,
+			);
+			return { rows: page.items.map((guest) => guestRow(guest, inventory, at)), total: page.total };
+		}),
+	get: viewerProcedure
+		.input(oneGuest)
+		.output(GuestView)
+		.query(({ ctx: { console }, input }) => {
+			const { inventory, now } = console.core;
+			return guestView(inventory.guest(input.guestId), inventory, now());
+		}),
 	metrics: viewerProcedure
 		.input(z.strictObject({ guestId: GuestId, since: TimestampMs }))
 		.output(z.object({ samples: z.array(GuestMetrics) }))
-		.query(notBuilt),
+		.query(async ({ ctx: { console }, input }) => {
+			const { inventory, now } = console.core;
+			const guest = inventory.guest(input.guestId);
+			const { host } = guestStanding(guest, inventory, now());
+			if (host.connected) {
+				const fine = await console.hub.call(host.id, "guest.metrics", input).catch(() => null);
+				if (fine && fine.samples.length > 0) return fine;
+			}
+			const minutes = await console.rollups.since(guest.id, input.since);
+			return { samples: minutes.map((minute) => GuestMetrics.parse(minute)) };
+		}),
 
 	/** Where it would go and why; may be asked while the form is half filled. */
 	planCreate: operatorProcedure
 		.input(NewGuest.partial({ name: true, boot: true }))
 		.output(CreatePlan)
-		.query(notBuilt),
+		.query(({ ctx: { console }, input }) => planCreate(console.core, input)),
 	/** Creates the guest, stopped, and starts it when `start`. */
 	create: operatorProcedure
 		.input(NewGuest.extend({ start: z.boolean().default(true) }))
 		.output(accepted)
-		.mutation(notBuilt),
+		.mutation(async ({ ctx, input: { start, ...wish } }) => {
+			const { id: guestId } = await ctx.console.existence.create(wish, ctx.user.name);
+			const state = start ? await ctx.console.actions.power("start", guestId, ctx.user.name) : "stopped";
+			return { guestId, state };
+		}),
 
-	start: power.mutation(notBuilt),
+	start: power("start"),
 	/** Presses the power button; the guest ends when it likes. */
-	shutDown: power.mutation(notBuilt),
-	powerOff: power.mutation(notBuilt),
-	pause: power.mutation(notBuilt),
-	resume: power.mutation(notBuilt),
-	delete: power.mutation(notBuilt),
+	shutDown: power("shutDown"),
+	powerOff: power("powerOff"),
+	pause: power("pause"),
+	resume: power("resume"),
+	delete: power("delete"),
 	/** One action on many guests; each has a result of its own. */
 	bulk: operatorProcedure
 		.input(z.strictObject({ action: PowerAction, guestIds: z.array(GuestId).min(1).max(200) }))
 		.output(z.object({ results: z.array(BulkResult) }))
-		.mutation(notBuilt),
+		.mutation(async ({ ctx, input }) => ({
+			results: await ctx.console.actions.bulk(input.action, input.guestIds, ctx.user.name),
+		})),
 
 	/** Every other host as a target. */
-	planMigration: operatorProcedure.input(oneGuest).output(MigrationPlanView).query(notBuilt),
+	planMigration: operatorProcedure
+		.input(oneGuest)
+		.output(MigrationPlanView)
+		.query(({ ctx, input }) => ctx.console.actions.planMigration(input.guestId)),
 	/** Begins a move; follow it at /migrations/<id>. Without a target the planner chooses. */
 	migrate: operatorProcedure
 		.input(
@@ -95,8 +131,37 @@ export const guests = router({
 			}),
 		)
 		.output(z.object({ migrationId: MigrationId }))
-		.mutation(notBuilt),
+		.mutation(async ({ ctx, input }) => ({
+			migrationId: (await ctx.console.actions.migrate(input, ctx.user.name)).id,
+		})),
 
 	/** Opens the guest's serial line for writing too. The ticket is the first frame on the WebSocket at `path`. */
-	openSerial: operatorProcedure.input(oneGuest).output(SerialTicket).mutation(notBuilt),
+	openSerial: operatorProcedure
+		.input(oneGuest)
+		.output(SerialTicket)
+		.mutation(({ ctx, input }) => {
+			const { id: guestId } = ctx.console.core.inventory.guest(input.guestId);
+			const holder = { userId: ctx.user.userId, sessionId: ctx.sessionId, guestId };
+			return { ...ctx.console.tickets.issue(holder), path: "/serial" };
+		}),
 });
+
+function sortKey(
+	sort: "name" | "state" | "host" | "cpu" | "memory",
+	guest: GuestEntry,
+	inventory: Inventory,
+	now: number,
+): string | number | null {
+	switch (sort) {
+		case "name":
+			return guest.name;
+		case "state":
+			return guestStanding(guest, inventory, now).state;
+		case "host":
+			return inventory.hostName(guest.grant.ownerHostId);
+		case "cpu":
+			return guest.metrics?.cpuUsed ?? null;
+		case "memory":
+			return guest.spec.memoryBytes;
+	}
+}

@@ -1,7 +1,7 @@
 import { SensorKind, Severity } from "@sterna/shared/health";
 import { HostId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
+import { listFindings } from "../health/list.ts";
 import { router, viewerProcedure } from "../trpc.ts";
 import { FindingView, pageOf, paging } from "../views.ts";
 
@@ -23,5 +23,5 @@ export const health = router({
 			}),
 		)
 		.output(pageOf(FindingView))
-		.query(notBuilt),
+		.query(({ ctx: { console }, input }) => listFindings(console.core, input)),
 });

@@ -1,7 +1,8 @@
 import { GuestId, HostId, MigrationId } from "@sterna/shared/ids";
 import { MigrationState } from "@sterna/shared/migration";
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
+import { findMove, listMigrations } from "../migrations/list.ts";
+import { migrationView } from "../migrations/present.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import { MigrationRow, MigrationView, pageOf, paging } from "../views.ts";
 
@@ -22,11 +23,21 @@ export const migrations = router({
 			}),
 		)
 		.output(pageOf(MigrationRow))
-		.query(notBuilt),
-	get: viewerProcedure.input(oneMigration).output(MigrationView).query(notBuilt),
+		.query(({ ctx: { console }, input }) => listMigrations(console.core, input)),
+	get: viewerProcedure
+		.input(oneMigration)
+		.output(MigrationView)
+		.query(async ({ ctx: { console }, input }) => {
+			const { inventory, now } = console.core;
+			return migrationView(await findMove(console.core, input.migrationId), inventory, now());
+		}),
 	/** Unwinds a move that has not reached its commit point; refused after it. */
 	cancel: operatorProcedure
 		.input(oneMigration)
 		.output(z.object({ state: MigrationState }))
-		.mutation(notBuilt),
+		.mutation(async ({ ctx: { console }, input }) => {
+			const move = await findMove(console.core, input.migrationId);
+			await console.driver.cancel(move);
+			return { state: move.state };
+		}),
 });

@@ -1,8 +1,10 @@
-import { notBuilt } from "../not-built.ts";
+import { overview as overviewOf } from "../present/overview.ts";
 import { router, viewerProcedure } from "../trpc.ts";
 import { Overview } from "../views.ts";
 
 export const overview = router({
 	/** Is anything wrong, what is being done, what needs me. */
-	get: viewerProcedure.output(Overview).query(notBuilt),
+	get: viewerProcedure
+		.output(Overview)
+		.query(({ ctx: { console } }) => overviewOf(console.core, console.environment.demoSocket !== null)),
 });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
+import { searchFor } from "../present/search.ts";
 import { router, viewerProcedure } from "../trpc.ts";
 import { SearchHit } from "../views.ts";
 
@@ -8,5 +8,5 @@ export const search = router({
 	find: viewerProcedure
 		.input(z.strictObject({ text: z.string().max(100) }))
 		.output(z.object({ hits: z.array(SearchHit) }))
-		.query(notBuilt),
+		.query(({ ctx: { console }, input }) => ({ hits: searchFor(console.core, input.text) })),
 });

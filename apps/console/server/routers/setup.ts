@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { notBuilt } from "../not-built.ts";
 import { publicProcedure, router } from "../trpc.ts";
 import { Me } from "../views.ts";
 
@@ -13,7 +12,12 @@ export const UserName = z
 
 export const setup = router({
 	/** Whether the first admin is still missing: then every page leads to /setup. `demo`: the console of `./sterna demo`. */
-	state: publicProcedure.output(z.object({ needsAdmin: z.boolean(), demo: z.boolean() })).query(notBuilt),
+	state: publicProcedure
+		.output(z.object({ needsAdmin: z.boolean(), demo: z.boolean() }))
+		.query(async ({ ctx: { console } }) => ({
+			needsAdmin: await console.people.needsAdmin(),
+			demo: console.environment.demoSocket !== null,
+		})),
 	/** Makes the first admin and signs in (sets the cookie). The token stands in the link that the console printed; one use. */
 	createAdmin: publicProcedure
 		.input(
@@ -25,5 +29,9 @@ export const setup = router({
 			}),
 		)
 		.output(Me)
-		.mutation(notBuilt),
+		.mutation(async ({ ctx, input }) => {
+			const { me, cookies } = await ctx.console.people.createAdmin(input, ctx.clientAddress);
+			cookies.forEach(ctx.setCookie);
+			return me;
+		}),
 });

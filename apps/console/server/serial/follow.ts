@@ -23,13 +23,12 @@ export async function followSerial(
 	write: (data: Buffer) => void,
 	signal: AbortSignal,
 ): Promise<void> {
-	let at: { hostId: HostId; offset: number } | null = null;
+	let place: { hostId: HostId | null; offset: number } = { hostId: null, offset: 0 };
 	while (!signal.aborted) {
 		const owner = source.ownerOf(guestId);
 		if (!owner) return;
-		if (at?.hostId !== owner.hostId) at = { hostId: owner.hostId, offset: 0 };
+		if (place.hostId !== owner.hostId) place = { hostId: owner.hostId, offset: 0 };
 		if (owner.connected) {
-			const place = at;
 			const before = place.offset;
 			const take = ({ offset, data }: SerialItem) => {
 				const bytes = Buffer.from(data, "base64");
