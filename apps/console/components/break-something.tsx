@@ -63,7 +63,7 @@ export function BreakSomething({ hosts }: { hosts: readonly HostRef[] }) {
 			<p className="mb-3 max-w-prose text-soft">
 				These servers are a demo on one machine. Break one and watch what Sterna does about it.
 			</p>
-			<Field label="Host" className="mb-3 max-w-60">
+			<Field label="Host to break" className="mb-3 max-w-60">
 				<Select
 					label="Host to break"
 					value={host.id}

@@ -225,7 +225,7 @@ function terminalText(page: Page): Promise<string> {
 	return page
 		.getByRole("region", { name: /^Serial console of/ })
 		.last()
-		.textContent();
+		.innerText();
 }
 
 function pulseOf(demo: Demo, guest: string): Pulse {
