@@ -145,6 +145,28 @@ describe("two hosts", () => {
 	});
 });
 
+test("a target that owns the guest lets it go after a restart by itself, while the source is still away", async () => {
+	const world = await TwoHosts.open(simulatedKind);
+	try {
+		const { source, target } = world;
+		const { reached } = await target.host.pauseAt("target:owned");
+		const move = await world.startMove();
+		await reached;
+		await Promise.all([source.host.kill(), target.host.kill()]);
+		await target.host.start();
+		world.moved();
+		await world.nextBeat();
+		await source.host.start();
+		await until("the source to hear of it", async () => {
+			const { migrations } = await world.call(source, "host.snapshot", {});
+			return migrations.some(({ migrationId, state }) => migrationId === move.migrationId && state === "completed");
+		});
+		await world.expectOneGuest();
+	} finally {
+		await world.close();
+	}
+});
+
 test("between hosts that share a pool only memory is copied, and the volume stays where it is", async () => {
 	const world = await TwoHosts.open(simulatedKind, { pool: "shared" });
 	try {

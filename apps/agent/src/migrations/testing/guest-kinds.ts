@@ -29,7 +29,7 @@ export interface GuestKind {
 	beatsAreSaidOnce: boolean;
 	/** Guests that have a process on the host, whatever its state. */
 	countProcesses(dataDir: string): Promise<number>;
-	/** Ends processes that a failed test left. */
+	/** Kills the guests' processes from outside. */
 	endProcesses(dataDir: string): Promise<void>;
 }
 

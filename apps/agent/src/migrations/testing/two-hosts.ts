@@ -155,6 +155,11 @@ export class TwoHosts {
 		return this.#kind.countProcesses(dataDir);
 	}
 
+	/** Kills what runs guests on a host, behind its agent's back. */
+	killProcesses({ dataDir }: Site): Promise<void> {
+		return this.#kind.endProcesses(dataDir);
+	}
+
 	/** Begins to move the guest to the other host. */
 	async startMove(): Promise<StartedMove> {
 		const { source, target } = this;
@@ -215,6 +220,11 @@ export class TwoHosts {
 		const before = (await Promise.all(this.#sites.map((site) => this.#beats(site)))).flat();
 		const latest = Math.max(0, ...before.map(({ seq }) => seq));
 		await until("a new sign of life", async () => (await this.#beats(this.source)).some(({ seq }) => seq > latest));
+	}
+
+	/** The different boots that a host's serial log tells of. */
+	async boots(site: Site): Promise<string[]> {
+		return [...new Set((await this.#beats(site)).map(({ boot }) => boot))];
 	}
 
 	/** The ends of both agents' logs. */
