@@ -86,6 +86,26 @@ describe("two hosts", () => {
 		expect((await world.call(world.source, "migration.cancel", { migrationId })).state).toBe("cancelled");
 	});
 
+	test.each([
+		["source:copyMemory", "source", "failed"],
+		["source:committed", "source", "completed"],
+		["source:handOver", "target", "completed"],
+	] as const)(
+		"an agent that is stopped orderly at %s (the %s's) ends at once; the move has %s after its next start",
+		async (at, side, state) => {
+			const stopped = world[side].host;
+			const { reached } = await world.source.host.pauseAt(at);
+			const move = await world.startMove();
+			await reached;
+			expect(await stopped.stop()).toBe(0);
+			if (side === "target") world.source.host.goOn();
+			await stopped.start();
+			expect(await move.ended()).toMatchObject({ state });
+			if (state === "completed") world.moved();
+			await world.expectOneGuest();
+		},
+	);
+
 	test("after the hand-over there is nothing to cancel", async () => {
 		const { reached } = await world.source.host.pauseAt("source:committed");
 		const move = await world.startMove();

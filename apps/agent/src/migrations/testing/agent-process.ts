@@ -44,7 +44,7 @@ async function observe(point: Point): Promise<void> {
 
 const config = await readConfig(dataDir);
 const simulated = { runFolder: join(dataDir, "run"), tickMs: 50, stepMs: 5, dirtyBytesPerSecond: 0 };
-await startAgent({
+const agent = await startAgent({
 	dataDir,
 	config,
 	log: pino({ level: "debug" }, destination({ dest: join(dataDir, "agent.log"), sync: true })),
@@ -52,5 +52,8 @@ await startAgent({
 	createMigrations: (context) =>
 		createMigrationService(context, { observe, ...(leaseMs ? { leaseMs: Number(leaseMs) } : {}) }),
 	...(config.driver === "simulated" ? { hypervisor: new SimulatedHypervisor(simulated) } : {}),
+});
+process.once("SIGTERM", () => {
+	void agent.close().then(() => process.exit(0));
 });
 tell({ is: "started" });

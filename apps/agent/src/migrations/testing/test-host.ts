@@ -60,12 +60,22 @@ export class TestHost {
 
 	/** `kill -9`; fulfilled when the process is gone. */
 	async kill(): Promise<void> {
+		await this.#end("SIGKILL");
+	}
+
+	/** Asks the agent to end, as a service manager does; fulfilled with its exit code. */
+	stop(): Promise<number | null> {
+		return this.#end("SIGTERM");
+	}
+
+	async #end(signal: NodeJS.Signals): Promise<number | null> {
 		const process = this.#process;
 		this.#process = null;
-		if (!process || process.exitCode !== null) return;
+		if (!process || process.exitCode !== null) return process?.exitCode ?? null;
 		const gone = once(process, "exit");
-		process.kill("SIGKILL");
+		process.kill(signal);
 		await gone;
+		return process.exitCode;
 	}
 
 	/** Makes the agent stand still when it gets there; the returned promise is fulfilled when it does. */
