@@ -8,7 +8,8 @@ CREATE TABLE "evacuation_items" (
 	"migration_id" uuid,
 	"attempts" integer DEFAULT 0 NOT NULL,
 	"tried_host_ids" jsonb DEFAULT '[]'::jsonb NOT NULL,
-	"refusal" jsonb,
+	"reason" text,
+	"cure" text,
 	"measured_downtime_ms" real,
 	CONSTRAINT "evacuation_items_evacuation_id_guest_id_pk" PRIMARY KEY("evacuation_id","guest_id")
 );
@@ -91,8 +92,7 @@ CREATE TABLE "hosts" (
 	"last_connection" bigint DEFAULT -1 NOT NULL,
 	"facts" jsonb,
 	"joined_at" timestamp (3) with time zone NOT NULL,
-	"last_heard_at" timestamp (3) with time zone,
-	CONSTRAINT "hosts_name_unique" UNIQUE("name")
+	"last_heard_at" timestamp (3) with time zone
 );
 --> statement-breakpoint
 CREATE TABLE "join_tokens" (
@@ -208,6 +208,7 @@ CREATE INDEX "findings_opened_at_index" ON "findings" USING btree ("opened_at");
 CREATE INDEX "guests_owner_host_id_index" ON "guests" USING btree ("owner_host_id");--> statement-breakpoint
 CREATE INDEX "guests_permit_target_host_id_index" ON "guests" USING btree ("permit_target_host_id");--> statement-breakpoint
 CREATE INDEX "host_certificates_host_id_index" ON "host_certificates" USING btree ("host_id");--> statement-breakpoint
+CREATE UNIQUE INDEX "hosts_name" ON "hosts" USING btree ("name") WHERE revoked_at is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "migrations_one_per_guest" ON "migrations" USING btree ("guest_id") WHERE ended_at is null;--> statement-breakpoint
 CREATE INDEX "migrations_started_at_index" ON "migrations" USING btree ("started_at");--> statement-breakpoint
 CREATE INDEX "migrations_source_host_id_index" ON "migrations" USING btree ("source_host_id");--> statement-breakpoint

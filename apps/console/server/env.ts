@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 
@@ -65,10 +66,20 @@ export function readEnvironment(variables: NodeJS.ProcessEnv, consoleDir: string
 		agentPort: env.STERNA_AGENT_PORT,
 		agentAddress: env.STERNA_AGENT_ADDRESS ?? null,
 		apiSocket: env.STERNA_API_SOCKET ?? join(dataDir, "api.sock"),
-		agentBundle: env.STERNA_AGENT_BUNDLE ?? resolve(consoleDir, "../agent/dist/sterna-agent.mjs"),
+		agentBundle: env.STERNA_AGENT_BUNDLE ?? findAgentBundle(consoleDir),
 		demoSocket: env.STERNA_DEMO_SOCKET ?? null,
 		logLevel: env.STERNA_LOG_LEVEL,
 		pages: env.STERNA_PAGES === "on",
 		development: env.NODE_ENV !== "production",
 	};
+}
+
+/** Beside this console when it was shipped with one; in the repository, seen from the source or from the built console. */
+function findAgentBundle(consoleDir: string): string {
+	const [shipped = "", ...inRepository] = [
+		"sterna-agent.mjs",
+		"../agent/dist/sterna-agent.mjs",
+		"../../../../agent/dist/sterna-agent.mjs",
+	].map((path) => resolve(consoleDir, path));
+	return inRepository.find((path) => existsSync(path)) ?? shipped;
 }

@@ -23,7 +23,10 @@ const consoleLock = 7_319_042_611;
  */
 export async function openDatabase(url: string, migrationsFolder: string, log: Logger): Promise<OpenDatabase> {
 	const pool = new pg.Pool({ connectionString: url, max: 10, idleTimeoutMillis: 30_000 });
-	pool.on("error", (err) => log.warn({ err }, "database connection lost"));
+	let closing = false;
+	pool.on("error", ({ message }) => {
+		if (!closing) log.warn({ message }, "database connection lost");
+	});
 	const guard = await lock(url);
 	try {
 		const db = drizzle(pool, { schema });
@@ -31,6 +34,7 @@ export async function openDatabase(url: string, migrationsFolder: string, log: L
 		return {
 			db,
 			close: async () => {
+				closing = true;
 				await pool.end();
 				await guard.end();
 			},
