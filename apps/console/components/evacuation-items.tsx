@@ -22,11 +22,11 @@ export function EvacuationItems({ items }: { items: EvacuationView["items"] }) {
 							<Chip tone={evacuationItemTone[item.state]}>{item.state}</Chip>
 							{item.target && <span className="text-soft">to {item.target.name}</span>}
 						</span>
-						<span className="text-sm text-soft">
+						<span className="text-sm text-soft max-sm:w-full max-sm:pl-7">
 							{item.measuredDowntimeMs !== null && `paused ${formatDuration(item.measuredDowntimeMs)}`}
 							{item.attempts > 1 && `, attempt ${item.attempts}`}
 							{item.migrationId && (
-								<Link href={`/migrations/${item.migrationId}`} className="ml-3 link">
+								<Link href={`/migrations/${item.migrationId}`} className="link not-first:ml-3">
 									{item.state === "moving" ? `Watch, ${formatPercent(item.progress)}` : "Journal"}
 									<span className="sr-only"> of {item.guest.name}</span>
 								</Link>

@@ -69,7 +69,7 @@ export function MigrationLine({ report, now }: MigrationLineProps) {
 				})}
 			</ol>
 			<p className="mt-3 text-sm text-soft">
-				{report ? phaseWords[report.phase].what : "Waiting for the source to begin."}{" "}
+				{!report ? "Waiting for the source to begin. " : report.endedAt === null && `${phaseWords[report.phase].what} `}
 				{released
 					? "The commit point is passed: the guest belongs to the target."
 					: "The dashed line is the commit point: before it, any failure or a cancel leaves the guest running on the source."}
