@@ -20,6 +20,9 @@ type ItemRow = typeof tables.evacuationItems.$inferSelect;
 /** Moves of an evacuation are not held back by guests that write fast: leaving late is worse than a longer pause. */
 const moveOptions = { maxDowntimeMs: 2000, autoConverge: true };
 
+/** What blocks the last guests must stand this long before the evacuation ends without them. */
+const blockedGraceMs = 15_000;
+
 /**
  * Empties hosts. What to do next is decided by `stepEvacuation`, a pure function of the rows; this class carries it out
  * and keeps the rows in the database, so that a killed console goes on where it was.
@@ -28,6 +31,8 @@ export class Evacuations {
 	readonly #core: Core;
 	readonly #driver: MoveDriver;
 	readonly #queue = new Map<EvacuationId, Promise<void>>();
+	/** Since when nothing moves and somebody is blocked. */
+	readonly #blockedSince = new Map<EvacuationId, number>();
 
 	constructor(core: Core, driver: MoveDriver) {
 		this.#core = core;
@@ -177,7 +182,8 @@ export class Evacuations {
 				await this.#store(entry, failed, await this.#items(id));
 			}
 		}
-		if (step.finished && step.start.length === 0) await this.#finish(entry, step.empty, step.evacuation);
+		if (!step.finished) this.#blockedSince.delete(id);
+		else await this.#finish(entry, step.empty, step.evacuation);
 	}
 
 	async #stepCancelled(entry: EvacuationEntry, evacuation: Evacuation, items: ItemRow[]): Promise<void> {
@@ -217,11 +223,14 @@ export class Evacuations {
 		return latest && latest.sourceHostId === hostId ? latest : noted;
 	}
 
-	async #finish(entry: EvacuationEntry, empty: boolean, evacuation: Evacuation): Promise<void> {
-		const left = evacuation.rows.some((row) => row.state === "blocked" || row.state === "failed");
-		if (empty && !left) return this.#end(entry, "completed", "maintenance");
-		// Guests that cannot leave stay with their reasons; the host takes no others and is looked at again.
-		await this.#end(entry, "incomplete", "maintenance");
+	async #finish(entry: EvacuationEntry, empty: boolean, { rows }: Evacuation): Promise<void> {
+		const blocked = rows.some((row) => row.state === "blocked");
+		const left = blocked || rows.some((row) => row.state === "failed");
+		if (!blocked) return this.#end(entry, empty && !left ? "completed" : "incomplete", "maintenance");
+		// A target may just be reconnecting, as after a restart of this console: what blocks must stand for a while.
+		const since = this.#blockedSince.get(entry.id) ?? this.#core.now();
+		this.#blockedSince.set(entry.id, since);
+		if (this.#core.now() - since >= blockedGraceMs) await this.#end(entry, "incomplete", "maintenance");
 	}
 
 	async #end(
@@ -265,6 +274,7 @@ export class Evacuations {
 		host.mode = mode;
 		inventory.evacuations.delete(entry.id);
 		this.#queue.delete(entry.id);
+		this.#blockedSince.delete(entry.id);
 		changes.touch("overview", "hosts", "evacuations", `host:${host.id}`, `evacuation:${entry.id}`);
 	}
 

@@ -1,0 +1,311 @@
+import type { Finding } from "@sterna/shared/health";
+import type { GuestId } from "@sterna/shared/ids";
+import { MiB } from "@sterna/shared/units";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { type Api, Browser, ConsoleProcess, codeOf, until } from "./testing/console-process.ts";
+import { Fleet, ScriptedAgent } from "./testing/scripted-agent.ts";
+
+let console: ConsoleProcess;
+let browser: Browser;
+let api: Api;
+const fleet = new Fleet();
+const agents: ScriptedAgent[] = [];
+
+beforeAll(async () => {
+	console = await ConsoleProcess.start();
+	browser = await Browser.asFirstAdmin(console);
+	api = browser.api;
+	for (const name of ["rack1-01", "rack1-02", "rack1-03"]) {
+		const { joinLine } = await api.hosts.createJoinToken.mutate({});
+		agents.push(await ScriptedAgent.join(joinLine, name, fleet));
+	}
+	await until("three hosts online", async () => (await api.hosts.list.query({ connection: ["online"] })).total === 3);
+});
+afterAll(async () => {
+	for (const agent of agents) await agent.disconnect();
+	expect(await console.stop()).toBe(0);
+});
+afterEach(() => fleet.letGo());
+
+function agentOf(hostId: string): ScriptedAgent {
+	const agent = agents.find(({ identity }) => identity.hostId === hostId);
+	if (!agent) throw new Error(`no agent ${hostId}`);
+	return agent;
+}
+
+async function newGuest(name: string, on = 0): Promise<GuestId> {
+	const { guestId, state } = await api.guests.create.mutate({
+		name,
+		vcpus: 1,
+		memoryBytes: 128 * MiB,
+		boot: { from: "disk" },
+		volumes: [{ pool: "shared", sizeBytes: 256 * MiB }],
+		networks: ["lan"],
+		...(agents[on] ? { hostId: agents[on].identity.hostId } : {}),
+	});
+	expect(state).toBe("running");
+	return guestId;
+}
+
+const guest = (guestId: string) => api.guests.get.query({ guestId });
+const ended = (migrationId: string) =>
+	until("the move's end", async () => {
+		const move = await api.migrations.get.query({ migrationId });
+		return move.endedAt !== null && move;
+	});
+
+/** Which agents believe that they run the guest. */
+const owners = (guestId: GuestId) =>
+	agents.filter((agent) => agent.guests.get(guestId)?.role === "owner").map((agent) => agent.name);
+
+async function reconnectAll(): Promise<void> {
+	await Promise.all(agents.map((agent) => agent.reconnect()));
+}
+
+function badMemory(value = 2): Finding {
+	return {
+		...{
+			key: "memory/mc0.dimm1/uncorrectedErrors",
+			sensor: "memory",
+			component: "DIMM_B1",
+			signal: "uncorrectedErrors",
+		},
+		...{ severity: "failing", value, threshold: 1, unit: "errors", windowMs: 0, rule: "any uncorrected memory error" },
+		...{ firstSeenAt: Date.now(), lastSeenAt: Date.now(), raw: "ue_count 2", relevant: true },
+	};
+}
+
+describe("a move", () => {
+	test("takes the guest to the host that was asked for, under the next epoch", async () => {
+		const guestId = await newGuest("mover");
+		const target = agents[1]?.identity.hostId ?? "";
+		const { migrationId } = await api.guests.migrate.mutate({ guestId, targetHostId: target });
+		const move = await ended(migrationId);
+		expect(move).toMatchObject({ state: "completed", measuredDowntimeMs: 38, requestedBy: "ann" });
+		expect(await guest(guestId)).toMatchObject({
+			state: "running",
+			host: { name: "rack1-02" },
+			epoch: 2,
+			moving: null,
+		});
+		expect(owners(guestId)).toEqual(["rack1-02"]);
+		const again = await api.guests.migrate.mutate({ guestId });
+		expect(await ended(again.migrationId)).toMatchObject({ state: "completed" });
+	});
+
+	test("is refused, and changes nothing, when target is source, offline, incompatible or unknown", async () => {
+		const guestId = await newGuest("stayer");
+		const source = agents[0]?.identity.hostId ?? "";
+		const [other, offline] = [agents[1], agents[2]];
+		if (!other || !offline) throw new Error("no agents");
+		expect(await codeOf(api.guests.migrate.mutate({ guestId, targetHostId: source }))).toBe("conflict");
+		expect(await codeOf(api.guests.migrate.mutate({ guestId, targetHostId: crypto.randomUUID() }))).toBe("not_found");
+		agentOf(source).refusal = { code: "incompatible", message: "another CPU" };
+		expect(await codeOf(api.guests.migrate.mutate({ guestId, targetHostId: other.identity.hostId }))).toBe(
+			"incompatible",
+		);
+		agentOf(source).refusal = null;
+		await offline.disconnect();
+		const refused = () => codeOf(api.guests.migrate.mutate({ guestId, targetHostId: offline.identity.hostId }));
+		await until("the host to be seen offline", async () => (await refused()) === "host_offline");
+		await offline.reconnect();
+		expect(await guest(guestId)).toMatchObject({ epoch: 1, moving: null, host: { id: source } });
+		expect(owners(guestId)).toEqual(["rack1-01"]);
+	});
+
+	test("can be called back while it copies, and the guest can move again", async () => {
+		fleet.holdAt = "copyMemory";
+		const guestId = await newGuest("called-back");
+		const { migrationId } = await api.guests.migrate.mutate({ guestId });
+		await until("the copy", async () => fleet.waiting === 1);
+		await api.migrations.cancel.mutate({ migrationId });
+		expect(await ended(migrationId)).toMatchObject({ state: "cancelled" });
+		fleet.letGo();
+		expect(owners(guestId)).toEqual(["rack1-01"]);
+		const again = await api.guests.migrate.mutate({ guestId });
+		await ended(again.migrationId);
+		// The cancelled move has used epoch 2 up.
+		expect(await guest(guestId)).toMatchObject({ epoch: 3 });
+	});
+
+	test("goes on when the console is killed in its middle; the new console finds where the guest is", async () => {
+		fleet.holdAt = "copyMemory";
+		const guestId = await newGuest("survivor");
+		const { migrationId } = await api.guests.migrate.mutate({ guestId });
+		await until("the copy", async () => fleet.waiting === 1);
+		await console.kill();
+		fleet.letGo();
+		await until("the hand-over without a console", async () => owners(guestId)[0] !== "rack1-01");
+		await console.restart();
+		await reconnectAll();
+		expect(await ended(migrationId)).toMatchObject({ state: "completed" });
+		const view = await guest(guestId);
+		expect(view).toMatchObject({ epoch: 2, state: "running", moving: null });
+		expect(owners(guestId)).toEqual([view.host.name]);
+	});
+
+	test("whose permit was recorded but never sent is begun by the next console", async () => {
+		const guestId = await newGuest("unsent");
+		const source = agents[0];
+		if (!source) throw new Error("no agent");
+		// The source swallows the first start: it is as if the console had died before it was sent.
+		const silent = source.socket;
+		silent?.pause();
+		const asked = codeOf(api.guests.migrate.mutate({ guestId, targetHostId: agents[1]?.identity.hostId }));
+		await console.kill();
+		await asked.catch(() => {});
+		silent?.terminate();
+		await console.restart();
+		await reconnectAll();
+		const { rows } = await api.migrations.list.query({ guestId });
+		for (const row of rows) await ended(row.id);
+		const { moving, host } = await guest(guestId);
+		expect(moving).toBeNull();
+		expect(owners(guestId)).toEqual([host.name]);
+	});
+});
+
+describe("two people at once", () => {
+	test("start, power off and delete: one of each pair wins, the other is told, nothing is half done", async () => {
+		const guestId = await newGuest("shared-by-two");
+		const off = await Promise.all([
+			codeOf(api.guests.powerOff.mutate({ guestId })),
+			codeOf(api.guests.powerOff.mutate({ guestId })),
+		]);
+		expect(off.filter((code) => code === "ok")).toHaveLength(1);
+		expect(off.filter((code) => code !== "ok")[0]).toMatch(/^(conflict|wrong_state)$/);
+		const both = await Promise.all([
+			codeOf(api.guests.delete.mutate({ guestId })),
+			codeOf(api.guests.start.mutate({ guestId })),
+		]);
+		expect(both.filter((code) => code === "ok")).toHaveLength(1);
+		const view = await codeOf(guest(guestId));
+		expect(view).toBe(both[0] === "ok" ? "not_found" : "ok");
+	});
+
+	test("the same name: one guest is made", async () => {
+		const wish = {
+			name: "twin",
+			vcpus: 1,
+			memoryBytes: 64 * MiB,
+			boot: { from: "disk" as const },
+			networks: [],
+			start: false,
+		};
+		const volumes = [{ pool: "shared", sizeBytes: MiB }];
+		const codes = await Promise.all([1, 2, 3].map(() => codeOf(api.guests.create.mutate({ ...wish, volumes }))));
+		expect(codes.sort()).toEqual(["conflict", "conflict", "ok"]);
+	});
+});
+
+test("the serial console follows a guest to another host without losing or repeating a byte, and ends with the session", async () => {
+	const guestId = await newGuest("talker");
+	const source = agentOf((await guest(guestId)).host.id);
+	source.print(guestId, "1 2 3 ");
+	const { ticket, path } = await api.guests.openSerial.mutate({ guestId });
+	const socket = new WebSocket(`ws://localhost:${console.webPort}${path}`, {
+		headers: { cookie: browser.cookie, origin: console.url },
+	});
+	let seen = "";
+	socket.on("message", (data) => (seen += data.toString()));
+	const closed = new Promise<number>((resolve) => socket.once("close", resolve));
+	await new Promise((resolve) => socket.once("open", resolve));
+	socket.send(ticket);
+	await until("what was printed before", async () => seen === "1 2 3 ");
+	socket.send("x");
+	await until("what was typed", async () => seen === "1 2 3 <x>");
+	const target = agents.find((agent) => agent !== source);
+	target?.print(guestId, "5 6 ");
+	source.print(guestId, "4 ");
+	const { migrationId } = await api.guests.migrate.mutate({ guestId, targetHostId: target?.identity.hostId });
+	await ended(migrationId);
+	await until("the target's words", async () => seen.endsWith("6 "));
+	expect(seen).toBe("1 2 3 <x>4 5 6 ");
+	const other = new Browser(console);
+	await other.api.session.signIn.mutate({ account: "ann", password: "correct horse battery" });
+	await browser.api.session.signOut.mutate();
+	expect(await closed).toBe(4401);
+	browser = other;
+	api = other.api;
+});
+
+describe("a failing host", () => {
+	test("is emptied at once, stays out of service with its evidence, and a console killed in between goes on", async () => {
+		for (const index of [0, 1, 2, 3]) await newGuest(`leaver-${index}`, 2);
+		const ill = agents[2];
+		if (!ill) throw new Error("no agent");
+		fleet.holdAt = "copyMemory";
+		const brokenAt = Date.now();
+		ill.setFindings([badMemory()]);
+		await until("the first moves", async () => fleet.waiting > 0, 5000);
+		expect(Date.now() - brokenAt).toBeLessThan(5000);
+		const { rows } = await api.evacuations.list.query({ state: ["running"] });
+		expect(rows).toHaveLength(1);
+		await console.kill();
+		fleet.letGo();
+		await console.restart();
+		await reconnectAll();
+		const evacuationId = rows[0]?.id ?? "";
+		const evacuation = await until("the evacuation's end", async () => {
+			const view = await api.evacuations.get.query({ evacuationId });
+			return view.endedAt !== null && view;
+		});
+		expect(evacuation).toMatchObject({ state: "completed", requestedBy: "health policy" });
+		expect(evacuation.items.filter(({ state }) => state !== "skipped").every(({ state }) => state === "moved")).toBe(
+			true,
+		);
+		const host = await api.hosts.get.query({ hostId: ill.identity.hostId });
+		expect(host).toMatchObject({ health: "failing", mode: "maintenance", guestsRunning: 0 });
+		expect(host.findings[0]).toMatchObject({
+			component: "DIMM_B1",
+			value: 2,
+			action: "evacuated: any uncorrected memory error",
+		});
+		for (const { id } of (await api.guests.list.query({ filter: "leaver" })).rows) {
+			const view = await guest(id);
+			expect(view).toMatchObject({ state: "running", epoch: 2 });
+			expect(owners(id)).toEqual([view.host.name]);
+		}
+		const overview = await api.overview.get.query();
+		expect(overview.headline).toMatchObject({
+			tone: "failing",
+			sentence: expect.stringContaining("left it without a restart"),
+		});
+		expect(overview.decisions.map(({ title }) => title)).toContain("Replace DIMM_B1 in rack1-03");
+	});
+
+	test("returns to service only after its finding is released; the same reading does not open it again, a worse one does", async () => {
+		const ill = agents[2];
+		const hostId = ill?.identity.hostId ?? "";
+		expect(await codeOf(api.hosts.leaveMaintenance.mutate({ hostId }))).toBe("wrong_state");
+		const [finding] = (await api.hosts.get.query({ hostId })).findings;
+		if (!ill || !finding) throw new Error("no finding");
+		await api.hosts.releaseFinding.mutate({ hostId, findingId: finding.id, reason: "DIMM replaced" });
+		expect(await api.hosts.leaveMaintenance.mutate({ hostId })).toEqual({ mode: "normal" });
+		const { firstSeenAt } = finding;
+		ill.setFindings([{ ...badMemory(), firstSeenAt }]);
+		const changed = { ...badMemory(), key: "disk/sda/temperature", severity: "watch" as const };
+		ill.setFindings([{ ...badMemory(), firstSeenAt }, changed]);
+		await until("the other finding", async () => (await api.hosts.get.query({ hostId })).findings.length === 1);
+		expect((await api.hosts.get.query({ hostId })).health).toBe("watch");
+		ill.setFindings([{ ...badMemory(3), firstSeenAt }]);
+		await until("the worse one", async () => (await api.hosts.get.query({ hostId })).health === "failing");
+	});
+});
+
+test("every step is in the event log, and its chain of hashes holds", async () => {
+	const { events, brokenAt } = await api.events.verify.query();
+	expect(brokenAt).toBeNull();
+	expect(events).toBeGreaterThan(30);
+	const { kinds } = await api.events.facets.query();
+	for (const kind of [
+		"host.joined",
+		"guest.created",
+		"migration.completed",
+		"migration.cancelled",
+		"evacuation.started",
+	]) {
+		expect(kinds).toContain(kind);
+	}
+});
