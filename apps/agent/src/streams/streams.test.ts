@@ -70,7 +70,6 @@ async function fakeQemu(name: string): Promise<{ path: string; connections: Sock
 
 async function openTarget(options: { times?: StreamTimes } = {}) {
 	const [memory, disk] = [await fakeQemu("memory"), await fakeQemu("disk")];
-	const refusals: string[] = [];
 	const refused = Promise.withResolvers<string>();
 	const target = await openTargetTransfer({
 		identity: identities.target,
@@ -80,10 +79,7 @@ async function openTarget(options: { times?: StreamTimes } = {}) {
 		memorySocket: memory.path,
 		diskSocket: disk.path,
 		copiedVolumes: [volumeId],
-		onRefused: (reason) => {
-			refusals.push(reason);
-			refused.resolve(reason);
-		},
+		onRefused: (reason) => refused.resolve(reason),
 		times: options.times ?? times,
 	});
 	undo.push(() => target.destroy());
