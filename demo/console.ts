@@ -47,7 +47,7 @@ export async function startConsole(request: ConsoleRequest): Promise<DemoConsole
 	};
 	let running: Running;
 	const start = async () => {
-		const entry = development ? "server.ts" : "dist/server.js";
+		const entry = "server.ts";
 		running = startProcess({ command: [process.execPath, entry], cwd: consoleDir, env, logPath });
 		const { child } = running;
 		await until("the console to answer", 120_000, async () => {
