@@ -19,7 +19,7 @@ const LiveContext = createContext<Live | null>(null);
  * One subscription for the page that is shown: whatever its parts want to hear of. A change makes the questions of its
  * topic be asked again, at most one round at a time; data that travels with a notice goes to the listeners.
  */
-export function LiveProvider({ children }: { children: ReactNode }) {
+export function LiveProvider({ signedIn, children }: { signedIn: boolean; children: ReactNode }) {
 	const trpc = useTRPC();
 	const wanted = useRef(new Map<symbol, { topics: readonly string[]; listener: Listener | undefined }>());
 	const [topics, setTopics] = useState("");
@@ -40,7 +40,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
 	}, []);
 
 	useSubscription(
-		trpc.changes.subscriptionOptions(topics ? { topics: topics.split(" ") } : skipToken, {
+		trpc.changes.subscriptionOptions(topics && signedIn ? { topics: topics.split(" ") } : skipToken, {
 			/** What changed between a question's answer and this moment was not heard: ask once more. */
 			onStarted: () => refresh(topics.split(" ")),
 			onError: toSignIn,

@@ -6,6 +6,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { SkeletonRows } from "../ui/skeleton.tsx";
 import { ProblemNotice } from "./problem.tsx";
 import { Refusals } from "./refusals.tsx";
+import { ended } from "./words.ts";
 
 export interface Plan {
 	/** Sentences of what will happen, in order. */
@@ -112,7 +113,7 @@ function PlanBody({ plan }: { plan: Plan }) {
 			)}
 			<p className="text-soft">
 				<span className="font-medium text-ink">To undo: </span>
-				{plan.undo}
+				{ended(plan.undo)}
 			</p>
 		</>
 	);

@@ -1,5 +1,5 @@
 "use client";
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { usePathname, useRouter } from "next/navigation";
 import type { ReactNode } from "react";
 import { useEffect } from "react";
@@ -13,13 +13,20 @@ import { useTRPC } from "./trpc.tsx";
 /** The frame around every page of a signed-in person. */
 export function Shell({ children }: { children: ReactNode }) {
 	const me = useMe();
+	const link = useLinkState();
 	const path = usePathname();
 	const router = useRouter();
+	const queryClient = useQueryClient();
+	const trpc = useTRPC();
+	/** A lost line may mean that the session has ended. */
+	useEffect(() => {
+		if (link === "lost") void queryClient.invalidateQueries(trpc.session.pathFilter());
+	}, [link, queryClient, trpc]);
 	useEffect(() => {
 		if (me === null) router.replace(`/sign-in?next=${encodeURIComponent(path)}`);
 	}, [me, path, router]);
 	return (
-		<LiveProvider>
+		<LiveProvider signedIn={Boolean(me)}>
 			<Frame>{children}</Frame>
 		</LiveProvider>
 	);

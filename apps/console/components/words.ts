@@ -132,6 +132,7 @@ export function statement(text: string): string {
 	return openers.test(text) ? sentence(text) : ended(text);
 }
 
-function ended(text: string): string {
+/** With a full stop at its end. */
+export function ended(text: string): string {
 	return /[.!?…]$/.test(text) ? text : `${text}.`;
 }

@@ -8,6 +8,7 @@ import { useRoleRefusal } from "../components/me.tsx";
 import { PlacementList } from "../components/placement-list.tsx";
 import { ProblemNotice, toastProblem } from "../components/problem.tsx";
 import { useTRPC } from "../components/trpc.tsx";
+import { ended } from "../components/words.ts";
 import type { CreatePlan } from "../server/views.ts";
 import { Button } from "../ui/button.tsx";
 import { Field, TextField } from "../ui/field.tsx";
@@ -223,7 +224,7 @@ export function GuestCreateForm() {
 						)}
 						<p className="text-soft">
 							<span className="font-medium text-ink">To undo: </span>
-							{plan.data.undo}
+							{ended(plan.data.undo)}
 						</p>
 					</div>
 				)}
