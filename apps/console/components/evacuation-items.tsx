@@ -11,11 +11,11 @@ export function EvacuationItems({ items }: { items: EvacuationView["items"] }) {
 	if (items.length === 0) return <p className="text-soft">No guest was running on the host.</p>;
 	return (
 		<ol className="rows">
-			{items.map((item) => (
+			{items.map((item, index) => (
 				<li key={item.guest.id} className="py-2.5 first:pt-0 last:pb-0">
 					<div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
 						<span className="flex min-w-0 flex-wrap items-center gap-2">
-							<span className="w-5 text-right text-faint">{item.position}</span>
+							<span className="w-5 text-right text-faint">{index + 1}</span>
 							<Link href={`/guests/${item.guest.id}`} className="font-medium wrap-anywhere hover:underline">
 								{item.guest.name}
 							</Link>

@@ -6,7 +6,7 @@ import { Meter, Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { Time } from "../ui/time.tsx";
 import { Chart } from "./chart.tsx";
-import { amountOf } from "./usage.tsx";
+import { amountOf } from "./words.ts";
 
 /** One reading of the memory copy, as it arrived while the page was open. */
 export interface CopySample {
@@ -23,6 +23,8 @@ const perSecond = (bytes: number) => `${formatBytes(bytes)}/s`;
 export function CopyPanel({ report, samples }: { report: MigrationReport | null; samples: readonly CopySample[] }) {
 	const memory = report?.memory ?? null;
 	const disk = report?.disk ?? null;
+	/** The last reading was taken before the pause; a completed move has sent the rest. */
+	const isWhole = report?.state === "completed";
 	const live = report?.state === "running" || samples.length > 1;
 	return (
 		<Panel title="Copying">
@@ -39,8 +41,8 @@ export function CopyPanel({ report, samples }: { report: MigrationReport | null;
 					<Meter
 						label={`Memory, pass ${memory.passes}`}
 						tone="accent"
-						share={memory.totalBytes === 0 ? 1 : 1 - memory.remainingBytes / memory.totalBytes}
-						text={`${formatBytes(memory.remainingBytes)} left, ${formatBytes(memory.transferredBytes)} sent`}
+						share={isWhole || memory.totalBytes === 0 ? 1 : 1 - memory.remainingBytes / memory.totalBytes}
+						text={`${isWhole ? "" : `${formatBytes(memory.remainingBytes)} left, `}${formatBytes(memory.transferredBytes)} sent`}
 					/>
 				)}
 				{!disk && report && (

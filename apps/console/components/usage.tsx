@@ -2,6 +2,7 @@ import { formatBytes, formatDuration, formatPercent } from "@sterna/shared/units
 import Link from "next/link";
 import type { EmptyIn, GuestChip as GuestChipView, HostRow } from "../server/views.ts";
 import { Meter } from "../ui/meter.tsx";
+import { amountOf } from "./words.ts";
 
 /** Used CPU of a host as a bar. */
 export function CpuMeter({ cpuUsed, bare }: { cpuUsed: number | null; bare?: boolean }) {
@@ -37,13 +38,6 @@ export function MemoryMeter({ host, bare }: { host: HostRow; bare?: boolean }) {
 			}
 		/>
 	);
-}
-
-/** `41 of 64 GiB`; both units when they differ. */
-export function amountOf(part: number, whole: number): string {
-	const [partText, wholeText] = [formatBytes(part), formatBytes(whole)];
-	const [amount, unit] = partText.split(" ");
-	return wholeText.endsWith(` ${unit}`) ? `${amount} of ${wholeText}` : `${partText} of ${wholeText}`;
 }
 
 /** How soon the host could be empty, or what stands in the way. */

@@ -1,6 +1,7 @@
 import type { GuestAction, GuestState } from "@sterna/shared/guest";
 import type { HealthState, SensorKind } from "@sterna/shared/health";
 import type { MigrationPhase, MigrationState } from "@sterna/shared/migration";
+import { formatBytes, GiB, KiB, MiB, TiB } from "@sterna/shared/units";
 import type { EvacuationItemState, EvacuationState, Headline } from "../server/views.ts";
 import type { Tone } from "../ui/tone.ts";
 
@@ -135,4 +136,13 @@ export function statement(text: string): string {
 /** With a full stop at its end. */
 export function ended(text: string): string {
 	return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
+const sizes: Record<string, number> = { B: 1, KiB, MiB, GiB, TiB };
+
+/** `41 of 64 GiB`, `0.3 of 2.0 GiB`: both in the unit of the whole, so that one look compares them. */
+export function amountOf(partBytes: number, wholeBytes: number): string {
+	const whole = formatBytes(wholeBytes);
+	const part = partBytes / (sizes[whole.split(" ")[1] ?? "B"] ?? 1);
+	return `${part < 10 && wholeBytes >= KiB ? part.toFixed(1) : Math.round(part)} of ${whole}`;
 }
