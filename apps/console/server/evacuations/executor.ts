@@ -9,6 +9,7 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { EvacuationId, type HostId, newId } from "@sterna/shared/ids";
 import { and, asc, eq } from "drizzle-orm";
 import type { Core } from "../core.ts";
+import type { Transaction } from "../db/database.ts";
 import * as tables from "../db/schema.ts";
 import type { EvacuationEntry, MoveEntry } from "../inventory/inventory.ts";
 import type { MoveDriver } from "../migrations/driver.ts";
@@ -48,6 +49,8 @@ export class Evacuations {
 		reason: string;
 		requestedBy: string;
 		evidence?: unknown;
+		/** Written together with the beginning, or not at all. */
+		alongside?: (tx: Transaction) => Promise<unknown>;
 	}): Promise<EvacuationId> {
 		const { db, inventory, events, changes, now } = this.#core;
 		const host = inventory.host(request.hostId);
@@ -69,6 +72,7 @@ export class Evacuations {
 				.onConflictDoNothing()
 				.returning();
 			if (!inserted) throw new SternaError("conflict", `${host.name} is being emptied already`);
+			await request.alongside?.(tx);
 			await tx.update(tables.hosts).set({ mode: "evacuating" }).where(eq(tables.hosts.id, host.id));
 			await events.append(
 				{

@@ -3,6 +3,7 @@ import type { Finding } from "@sterna/shared/health";
 import type { HostId } from "@sterna/shared/ids";
 import { and, desc, eq } from "drizzle-orm";
 import type { Core } from "../core.ts";
+import type { Database, Transaction } from "../db/database.ts";
 import * as tables from "../db/schema.ts";
 import type { Evacuations } from "../evacuations/executor.ts";
 import type { FindingEntry, HostEntry } from "../inventory/inventory.ts";
@@ -81,18 +82,19 @@ export class Findings {
 	}
 
 	async #carryOut({ findingId, hostId, action, sentence, considered }: PolicyDecision): Promise<void> {
-		const { db, inventory, events, changes } = this.#core;
+		const { inventory, events, changes } = this.#core;
 		const host = inventory.host(hostId);
 		const entry = host.findings.find((candidate) => candidate.id === findingId);
 		if (!entry) return;
 		const { finding } = entry;
 		const evidence = { finding, considered };
+		const note = (db: Database | Transaction) =>
+			db.update(tables.findings).set({ action: sentence }).where(eq(tables.findings.id, findingId));
 		if (action === "evacuate" && host.mode === "normal") {
 			const reason = `rule “${finding.rule}”: ${finding.value} ${finding.unit} on ${finding.component}`;
-			await this.#evacuations.begin({ hostId, reason, requestedBy: policyActor, evidence });
-		}
-		// Written after the deed: a console that is killed in between decides again, and beginning twice is no change.
-		await db.update(tables.findings).set({ action: sentence }).where(eq(tables.findings.id, findingId));
+			// One transaction: a console that is killed here finds both or neither, and decides again.
+			await this.#evacuations.begin({ hostId, reason, requestedBy: policyActor, evidence, alongside: note });
+		} else await note(this.#core.db);
 		entry.action = sentence;
 		if (action !== "notify") {
 			await events.append({

@@ -57,6 +57,8 @@ export class ScriptedAgent {
 	findings: Finding[] = [];
 	/** What the agent answers to `migration.plan` and `migration.start` instead of yes. */
 	refusal: { code: "incompatible"; message: string } | null = null;
+	/** While true, `migration.start` arrives and nothing happens. */
+	deaf = false;
 	connection = 1;
 	readonly #run = crypto.randomUUID();
 	#nextId = 1;

@@ -102,6 +102,7 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 			...{ steps: [], memoryBytes: GiB, diskBytes: 0, predictedDurationMs: 1000, predictedDowntimeMs: 40, undo: "" },
 		}),
 		"migration.start": async ({ permit: signed, target }) => {
+			if (agent.deaf) return new Promise<never>(() => {});
 			if (agent.refusal) throw new SternaError(agent.refusal.code, agent.refusal.message);
 			const permit = Permit.parse(JSON.parse(Buffer.from(signed.payload, "base64url").toString()));
 			const known = agent.migrations.get(permit.migrationId);
