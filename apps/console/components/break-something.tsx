@@ -43,7 +43,8 @@ export function BreakSomething({ hosts }: { hosts: readonly HostRef[] }) {
 	const host = hosts.find((one) => one.id === chosen) ?? hosts[0];
 	const breaking = useMutation(
 		trpc.demo.break.mutationOptions({
-			onSuccess: ({ message }) => toast.success(message),
+			onSuccess: (_, { action, hostId }) =>
+				toast.success(`${words[action].label}: ${hosts.find((one) => one.id === hostId)?.name ?? "the host"}`),
 			onError: (error) => toastProblem("Nothing was broken", error),
 		}),
 	);

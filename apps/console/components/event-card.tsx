@@ -33,12 +33,14 @@ export function EventCard({ event, open = false }: EventCardProps) {
 					<span className="font-mono">{event.kind}</span>
 					{event.objects.map((object) => {
 						const href = hrefOf(object);
+						const moves = object.type === "migration" || object.type === "evacuation";
+						const label = moves ? `${object.type} of ${object.name}` : object.name;
 						return href ? (
 							<Link key={`${object.type}:${object.id}`} href={href} className="link">
-								{object.name}
+								{label}
 							</Link>
 						) : (
-							<span key={`${object.type}:${object.id}`}>{object.name}</span>
+							<span key={`${object.type}:${object.id}`}>{label}</span>
 						);
 					})}
 				</p>

@@ -6,6 +6,7 @@ import type { GuestView } from "../server/views.ts";
 import { Button } from "../ui/button.tsx";
 import { Chip } from "../ui/chip.tsx";
 import { Panel } from "../ui/panel.tsx";
+import { SkeletonRows } from "../ui/skeleton.tsx";
 import { useRoleRefusal } from "./me.tsx";
 import { MigrateDialog } from "./migrate-dialog.tsx";
 import { Answer } from "./page-state.tsx";
@@ -39,7 +40,7 @@ function Targets({ guest }: { guest: GuestView }) {
 	const [target, setTarget] = useState<string | null>(null);
 	const plans = useQuery(useTRPC().guests.planMigration.queryOptions({ guestId: guest.id }, { staleTime: 30_000 }));
 	return (
-		<Answer of={plans}>
+		<Answer of={plans} waiting={<SkeletonRows count={2} />}>
 			{({ candidates }) =>
 				candidates.length === 0 ? (
 					<p className="text-soft">There is no other host. Join a second server to move guests.</p>

@@ -95,7 +95,7 @@ const columns = defineColumns<GuestRow>([
 		cell: (guest) => (
 			<>
 				{guest.memoryResidentBytes === null ? "–" : formatBytes(guest.memoryResidentBytes)}
-				<div className="text-sm text-soft">of {formatBytes(guest.memoryBytes)}</div>
+				<div className="text-sm text-soft">{formatBytes(guest.memoryBytes)} granted</div>
 			</>
 		),
 	},

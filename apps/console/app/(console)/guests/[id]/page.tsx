@@ -59,7 +59,7 @@ function Guest({ guest }: { guest: GuestView }) {
 					{
 						label: "Memory resident",
 						value: guest.memoryResidentBytes === null ? "–" : formatBytes(guest.memoryResidentBytes),
-						note: `of ${formatBytes(guest.memoryBytes)}`,
+						note: `${formatBytes(guest.memoryBytes)} granted`,
 					},
 					{
 						label: "Disks",

@@ -100,13 +100,7 @@ function Migration({ move, samples }: { move: MigrationView; samples: readonly C
 							: formatDuration((move.endedAt ?? now) - move.startedAt),
 						note: running ? `${formatDuration(Math.floor((now - move.startedAt) / 1000) * 1000)} so far` : undefined,
 					},
-					{
-						label: "Memory left",
-						value: report?.memory ? formatBytes(report.memory.remainingBytes) : "–",
-						note: report?.memory
-							? `of ${formatBytes(report.memory.totalBytes)}, pass ${report.memory.passes}`
-							: undefined,
-					},
+					memoryFigure(move),
 					{
 						label: "Expected pause",
 						value: report?.predictedDowntimeMs === null || !report ? "–" : formatDuration(report.predictedDowntimeMs),
@@ -144,6 +138,23 @@ function Migration({ move, samples }: { move: MigrationView; samples: readonly C
 			</div>
 		</>
 	);
+}
+
+function memoryFigure({ report, state }: MigrationView) {
+	const memory = report?.memory;
+	if (!memory) return { label: "Memory left", value: "–" };
+	const { passes } = memory;
+	return state === "completed"
+		? {
+				label: "Memory sent",
+				value: formatBytes(memory.transferredBytes),
+				note: `in ${passes} ${passes === 1 ? "pass" : "passes"}`,
+			}
+		: {
+				label: "Memory left",
+				value: formatBytes(memory.remainingBytes),
+				note: `of ${formatBytes(memory.totalBytes)}, pass ${passes}`,
+			};
 }
 
 function titleOf(move: MigrationView): string {
