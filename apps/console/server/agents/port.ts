@@ -11,7 +11,6 @@ import type { Logger } from "pino";
 import { WebSocketServer } from "ws";
 import type { Authority } from "../authority/authority.ts";
 import type { Admission } from "../hosts/admission.ts";
-import { Throttle } from "../people/throttle.ts";
 import { readBody } from "../web/body.ts";
 import { isPath } from "../web/origin.ts";
 import type { AgentHub } from "./hub.ts";
@@ -50,7 +49,6 @@ export class AgentPort {
 	readonly #options: AgentPortOptions;
 	readonly #server: Server;
 	readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: maxFrameLength, perMessageDeflate: false });
-	readonly #guesses = new Throttle();
 	readonly #sweep: NodeJS.Timeout;
 
 	private constructor(options: AgentPortOptions, server: Server) {
@@ -115,13 +113,7 @@ export class AgentPort {
 		switch (`${request.method} ${request.url}`) {
 			case "POST /join": {
 				const clientAddress = request.socket.remoteAddress ?? "";
-				this.#guesses.check(clientAddress);
-				try {
-					return await admission.join(JoinRequest.parse(await readJson(request)), clientAddress);
-				} catch (error) {
-					if (error instanceof SternaError && error.code === "forbidden") this.#guesses.failed(clientAddress);
-					throw error;
-				}
+				return admission.join(JoinRequest.parse(await readJson(request)), clientAddress);
 			}
 			case "POST /renew": {
 				const { hostId } = provedHost(request.socket as TLSSocket);

@@ -51,7 +51,7 @@ async function lock(url: string): Promise<pg.Client> {
 	client.on("error", () => {});
 	await client.connect();
 	// The backend of a console that was killed may need a moment to notice.
-	await client.query("set lock_timeout = '10s'");
+	await client.query("set lock_timeout = '3s'");
 	try {
 		await client.query("select pg_advisory_lock($1)", [consoleLock]);
 		return client;
