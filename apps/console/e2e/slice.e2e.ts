@@ -225,7 +225,8 @@ function terminalText(page: Page): Promise<string> {
 	return page
 		.getByRole("region", { name: /^Serial console of/ })
 		.last()
-		.innerText();
+		.textContent()
+		.then((text) => text ?? "");
 }
 
 function pulseOf(demo: Demo, guest: string): Pulse {
