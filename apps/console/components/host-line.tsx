@@ -13,14 +13,13 @@ export function HostLine({ host }: { host: Overview["hosts"][number] }) {
 				</Link>
 				<div className="mt-0.5 flex flex-wrap items-center gap-x-2 gap-y-1 text-sm text-soft">
 					<HealthChip health={host.health} />
-					<HostServiceChips
-						connection={host.connection}
-						mode={host.emptyIn.kind === "evacuating" ? "normal" : host.mode}
-					/>
+					<HostServiceChips {...host} mode={host.emptyIn.kind === "evacuating" ? "normal" : host.mode} />
 					<SimulatedBadge simulated={host.simulated} />
-					<span className="wrap-anywhere">
-						<EmptyInText emptyIn={host.emptyIn} />
-					</span>
+					{host.emptyIn.kind !== "empty" && (
+						<span className="wrap-anywhere">
+							<EmptyInText emptyIn={host.emptyIn} />
+						</span>
+					)}
 				</div>
 			</div>
 			<CpuMeter cpuUsed={host.cpuUsed} />

@@ -1,6 +1,5 @@
 import type { Accelerator, GuestState } from "@sterna/shared/guest";
 import type { HealthState } from "@sterna/shared/health";
-import type { HostConnection, HostMode } from "@sterna/shared/host";
 import type { MigrationState } from "@sterna/shared/migration";
 import {
 	ArrowRight,
@@ -14,6 +13,7 @@ import {
 	OctagonX,
 	TriangleAlert,
 } from "lucide-react";
+import type { HostRow } from "../server/views.ts";
 import { Chip } from "../ui/chip.tsx";
 import { Tooltip } from "../ui/tooltip.tsx";
 import { guestStateTone, healthTone, migrationStateTone, migrationStateWord } from "./words.ts";
@@ -69,12 +69,13 @@ export function MigrationStateChip({ state }: { state: MigrationState }) {
 	return <Chip tone={migrationStateTone[state]}>{migrationStateWord[state]}</Chip>;
 }
 
-/** Said only when it is not plain: a host that is offline, revoked, or not in normal service. */
-export function HostServiceChips({ connection, mode }: { connection: HostConnection; mode: HostMode }) {
+/** Said only when it is not plain: a host that is offline, revoked, or not in normal service; `evacuated` is maintenance with no guest left. */
+export function HostServiceChips({ connection, mode, emptyIn }: Pick<HostRow, "connection" | "mode" | "emptyIn">) {
+	const service = mode === "maintenance" && emptyIn.kind === "empty" ? "evacuated" : mode;
 	return (
 		<>
 			{connection !== "online" && <Chip tone={connection === "offline" ? "warn" : "bad"}>{connection}</Chip>}
-			{mode !== "normal" && <Chip tone="accent">{mode}</Chip>}
+			{service !== "normal" && <Chip tone="accent">{service}</Chip>}
 		</>
 	);
 }

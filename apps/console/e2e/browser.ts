@@ -41,7 +41,7 @@ export const looks = [
 
 /** Dresses the page in one look and keeps a picture of it for whoever reviews the run. */
 export async function dress(page: Page, look: (typeof looks)[number], name: string): Promise<void> {
-	await page.emulateMedia({ colorScheme: look.colorScheme, reducedMotion: "reduce" });
+	await page.emulateMedia({ colorScheme: look.colorScheme });
 	await page.setViewportSize({ width: look.width, height: look.height });
 	mkdirSync(shots, { recursive: true });
 	await page.screenshot({ path: join(shots, `${name}-${look.name}.png`), fullPage: true });

@@ -28,7 +28,7 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 			say,
 		});
 		browser = await launchBrowser();
-		page = await browser.newPage({ viewport: { width: 1440, height: 960 } });
+		page = await browser.newPage({ viewport: { width: 1440, height: 960 }, reducedMotion: "reduce" });
 		page.on("pageerror", (error) => problems.push(error.message));
 	}, 300_000);
 
@@ -145,7 +145,7 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 		for (const [name, path] of Object.entries(paths)) {
 			await page.goto(`${demo.console.url}${path}`);
 			await page.getByRole("heading", { level: 1 }).first().waitFor();
-			await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
+			await page.waitForFunction(() => !document.querySelector('[role="status"][aria-label="Loading"]'));
 			for (const look of looks) {
 				await dress(page, look, name);
 				faults.push(...(await axe(page)).map((fault) => `${name} ${look.name}: ${fault}`));
@@ -198,10 +198,11 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 		const row = await hostRow(demo, "rack1-02");
 		await page.goto(`${demo.console.url}/hosts/${row?.id}`);
 		await page.getByRole("heading", { level: 1, name: "rack1-02" }).waitFor();
-		const finding = page.getByRole("article", { name: /DIMM_B1/ });
-		await finding.getByText("failing").first().waitFor();
-		await finding.getByText("evacuated").first().waitFor();
-		await finding.getByText("uncorrected", { exact: false }).first().waitFor();
+		const headline = page.locator("header", { has: page.getByRole("heading", { level: 1, name: "rack1-02" }) }).last();
+		await headline.getByText("failing", { exact: true }).waitFor();
+		await headline.getByText("evacuated", { exact: true }).waitFor();
+		const finding = page.getByRole("article", { name: /DIMM_B1/ }).filter({ hasText: "uncorrected" });
+		expect(await finding.textContent()).toMatch(/failing.*2 errors.*evacuated.*any uncorrected memory error/);
 		for (const look of looks) await dress(page, look, "host-failing");
 		expect(await axe(page)).toEqual([]);
 		await page.goto(`${demo.console.url}/`);

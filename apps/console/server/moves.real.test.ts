@@ -260,7 +260,7 @@ describe("a failing host", () => {
 		expect(host.findings[0]).toMatchObject({
 			component: "DIMM_B1",
 			value: 2,
-			action: "evacuated: any uncorrected memory error",
+			action: "evacuated",
 		});
 		for (const { id } of (await api.guests.list.query({ filter: "leaver" })).rows) {
 			const view = await guest(id);

@@ -90,7 +90,7 @@ export function decideHealth(view: PolicyView): PolicyDecision[] {
 		if (!host.online || evacuating >= limit) continue;
 		evacuating++;
 		chosen.add(host.hostId);
-		decide("evacuate", `evacuated: ${finding.rule}`, [
+		decide("evacuate", "evacuated", [
 			"keep the guests and take no new ones: the part is failing, not degraded",
 			"wait for a person: uncorrected errors tend to come again on the same part",
 		]);

@@ -29,7 +29,7 @@ const columns = defineColumns<HostRow>([
 					{host.name}
 				</Link>
 				<div className="flex flex-wrap gap-1">
-					<HostServiceChips connection={host.connection} mode={host.mode} />
+					<HostServiceChips {...host} />
 					<SimulatedBadge simulated={host.simulated} />
 				</div>
 				<div className="text-sm text-soft md:hidden">

@@ -47,7 +47,7 @@ function Host({ host }: { host: HostView }) {
 				marks={
 					<span className="flex flex-wrap gap-1.5">
 						<HealthChip health={host.health} />
-						<HostServiceChips connection={host.connection} mode={host.mode} />
+						<HostServiceChips {...host} />
 						<SimulatedBadge simulated={host.simulated} />
 						{!host.simulated && <AcceleratorBadge accelerator={host.accelerator} />}
 					</span>
