@@ -155,7 +155,7 @@ export async function startConsole(
 		const names = [...new Set([environment.agentAddress ?? hostname(), hostname(), "localhost", "127.0.0.1"])];
 		const address = () => environment.agentAddress ?? hostname();
 		const agentPort = await AgentPort.listen(
-			{ authority, admission, hub, log, names, address, agentBundle: environment.agentBundle },
+			{ authority, admission, hub, log, names, address, agentDir: environment.agentDir },
 			{ address: environment.agentListen, port: environment.agentPort },
 		);
 		undo.add("agent port", () => agentPort.close());

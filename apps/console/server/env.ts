@@ -25,8 +25,8 @@ const Environment = z.object({
 		.optional(),
 	/** The API for the person at this machine, as admin; only the console's own user can open it. */
 	STERNA_API_SOCKET: z.string().min(1).optional(),
-	/** The agent's bundle that a new server fetches. */
-	STERNA_AGENT_BUNDLE: z.string().min(1).optional(),
+	/** Folder of the agent's bundle that a new server fetches. */
+	STERNA_AGENT_DIR: z.string().min(1).optional(),
 	/** Unix socket of the demo: with it, "break something" is offered. */
 	STERNA_DEMO_SOCKET: z.string().min(1).optional(),
 	STERNA_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
@@ -45,7 +45,7 @@ export interface ConsoleEnvironment {
 	agentPort: number;
 	agentAddress: string | null;
 	apiSocket: string;
-	agentBundle: string;
+	agentDir: string;
 	demoSocket: string | null;
 	logLevel: string;
 	pages: boolean;
@@ -66,7 +66,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv, consoleDir: string
 		agentPort: env.STERNA_AGENT_PORT,
 		agentAddress: env.STERNA_AGENT_ADDRESS ?? null,
 		apiSocket: env.STERNA_API_SOCKET ?? join(dataDir, "api.sock"),
-		agentBundle: env.STERNA_AGENT_BUNDLE ?? findAgentBundle(consoleDir),
+		agentDir: env.STERNA_AGENT_DIR ?? findAgentDir(consoleDir),
 		demoSocket: env.STERNA_DEMO_SOCKET ?? null,
 		logLevel: env.STERNA_LOG_LEVEL,
 		pages: env.STERNA_PAGES === "on",
@@ -75,11 +75,8 @@ export function readEnvironment(variables: NodeJS.ProcessEnv, consoleDir: string
 }
 
 /** Beside this console when it was shipped with one; in the repository, seen from the source or from the built console. */
-function findAgentBundle(consoleDir: string): string {
-	const [shipped = "", ...inRepository] = [
-		"sterna-agent.mjs",
-		"../agent/dist/sterna-agent.mjs",
-		"../../../../agent/dist/sterna-agent.mjs",
-	].map((path) => resolve(consoleDir, path));
-	return inRepository.find((path) => existsSync(path)) ?? shipped;
+function findAgentDir(consoleDir: string): string {
+	const shipped = resolve(consoleDir, "agent");
+	const places = [shipped, resolve(consoleDir, "../agent/dist"), resolve(consoleDir, "../../../../agent/dist")];
+	return places.find((dir) => existsSync(join(dir, "sterna-agent.js"))) ?? shipped;
 }

@@ -39,14 +39,14 @@ main() {
 	[ "$(uname -m)" = ${machine()} ] || { echo "sterna: this console serves agents for ${machine()} only" >&2; exit 1; }
 	command -v systemctl >/dev/null || { echo "sterna: systemd is needed to keep the agent running" >&2; exit 1; }
 	home=/usr/local/lib/sterna
-	mkdir -p "$home" /var/lib/sterna-agent
+	mkdir -p "$home"
 	get() { curl -fsSk --pinnedpubkey '${curlPin(options.pin)}' -o "$home/$2.new" "${base}/$1"; mv "$home/$2.new" "$home/$2"; }
 	get runtime node
 	chmod 755 "$home/node"
-	get sterna-agent.mjs sterna-agent.mjs
-	printf '#!/bin/sh\\nexec %s/node %s/sterna-agent.mjs "$@"\\n' "$home" "$home" >/usr/local/bin/sterna-agent
+	for file in sterna-agent.js stream-worker.js; do get "$file" "$file"; done
+	printf '#!/bin/sh\\nexec %s/node %s/sterna-agent.js "$@"\\n' "$home" "$home" >/usr/local/bin/sterna-agent
 	chmod 755 /usr/local/bin/sterna-agent
-	sterna-agent join "$1" --data /var/lib/sterna-agent --name "\${2:-$(uname -n | cut -d. -f1 | tr 'A-Z' 'a-z')}"
+	sterna-agent join "$@"
 	cat >/etc/systemd/system/sterna-agent.service <<'UNIT'
 [Unit]
 Description=Sterna agent
@@ -54,7 +54,7 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
-ExecStart=/usr/local/bin/sterna-agent run --data /var/lib/sterna-agent
+ExecStart=/usr/local/bin/sterna-agent run
 Restart=always
 RestartSec=2
 # Guests outlive the agent.

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
+import { basename, join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { asSternaError, type ErrorCode, SternaError } from "@sterna/shared/errors";
@@ -25,7 +26,8 @@ export interface AgentPortOptions {
 	names: readonly string[];
 	/** What the install script dials. */
 	address: () => string;
-	agentBundle: string;
+	/** Folder of the agent's bundle. */
+	agentDir: string;
 }
 
 const maxBodyBytes = 64 * 1024;
@@ -109,7 +111,7 @@ export class AgentPort {
 
 	/** The answer as JSON; undefined when it was sent already. */
 	async #route(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
-		const { admission, agentBundle, authority } = this.#options;
+		const { admission, agentDir, authority } = this.#options;
 		switch (`${request.method} ${request.url}`) {
 			case "POST /join": {
 				const clientAddress = request.socket.remoteAddress ?? "";
@@ -125,8 +127,9 @@ export class AgentPort {
 				response.writeHead(200, { "content-type": "text/x-shellscript; charset=utf-8" }).end(script);
 				return undefined;
 			}
-			case "GET /agent/sterna-agent.mjs":
-				await sendFile(response, agentBundle, "the agent's bundle");
+			case "GET /agent/sterna-agent.js":
+			case "GET /agent/stream-worker.js":
+				await sendFile(response, join(agentDir, basename(request.url ?? "")), "the agent's bundle");
 				return undefined;
 			case "GET /agent/runtime":
 				await sendFile(response, process.execPath, "a Node runtime");

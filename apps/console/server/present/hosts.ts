@@ -8,15 +8,14 @@ import type { EmptyIn, FindingView, HostRow, HostView } from "../views.ts";
 
 /** Planning how a host is emptied costs more than all else on a page: it is looked at again after this time. */
 const estimateKeptMs = 2000;
-const estimates = new WeakMap<HostEntry, { at: number; value: EmptyIn }>();
+const estimates = new WeakMap<HostEntry, { at: number; standing: string; value: EmptyIn }>();
 
 function estimateOf(host: HostEntry, inventory: Inventory, now: number): EmptyIn {
 	const kept = estimates.get(host);
-	if (kept && now - kept.at < estimateKeptMs && (kept.value.kind === "evacuating") === (host.mode === "evacuating")) {
-		return kept.value;
-	}
+	const standing = `${host.mode} ${host.connected}`;
+	if (kept && kept.standing === standing && now - kept.at < estimateKeptMs) return kept.value;
 	const value = emptyIn(host.id, inventory, now);
-	estimates.set(host, { at: now, value });
+	estimates.set(host, { at: now, standing, value });
 	return value;
 }
 
