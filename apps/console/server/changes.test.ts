@@ -62,14 +62,14 @@ test("a page that reconnects gets what it missed, once", async () => {
 test.each([
 	["another run of the console", () => "deadbeef.3"],
 	["nonsense", () => "x"],
-	["the future", (changes: Changes, id: string) => id.replace(/\d+$/, "99999")],
+	["the future", (id: string) => id.replace(/\d+$/, "99999")],
 ])("a page that comes back from %s is told to ask everything again", async (_, make) => {
 	const changes = new Changes();
 	const first = page(changes, ["hosts"]);
 	await settle();
 	changes.touch("hosts");
 	await settle();
-	const tab = page(changes, ["hosts"], make(changes, first.lastId() ?? ""));
+	const tab = page(changes, ["hosts"], make(first.lastId() ?? ""));
 	await settle();
 	expect(tab.topics()).toEqual(["missed"]);
 	await Promise.all([first.close(), tab.close()]);
