@@ -44,10 +44,11 @@ export async function startConsole(request: ConsoleRequest): Promise<DemoConsole
 		STERNA_AGENT_ADDRESS: agentAddress,
 		STERNA_API_SOCKET: apiSocket,
 		STERNA_DEMO_SOCKET: controlSocket,
+		STERNA_AGENT_BUNDLE: join(consoleDir, "../agent/dist/sterna-agent.js"),
 	};
 	let running: Running;
 	const start = async () => {
-		const entry = "server.ts";
+		const entry = development ? "server.ts" : "dist/server.js";
 		running = startProcess({ command: [process.execPath, entry], cwd: consoleDir, env, logPath });
 		const { child } = running;
 		await until("the console to answer", 120_000, async () => {
