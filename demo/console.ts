@@ -44,7 +44,7 @@ export async function startConsole(request: ConsoleRequest): Promise<DemoConsole
 		STERNA_AGENT_ADDRESS: agentAddress,
 		STERNA_API_SOCKET: apiSocket,
 		STERNA_DEMO_SOCKET: controlSocket,
-		STERNA_AGENT_BUNDLE: join(consoleDir, "../agent/dist/sterna-agent.js"),
+		STERNA_AGENT_DIR: join(consoleDir, "../agent/dist"),
 	};
 	let running: Running;
 	const start = async () => {

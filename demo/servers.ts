@@ -1,5 +1,6 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Status } from "@sterna/agent/status/read";
 import { run } from "../scripts/system/run.ts";
 import { type Hardware, makeHardware } from "./hardware.ts";
 import type { DemoServerNetwork } from "./network.ts";
@@ -17,6 +18,8 @@ export interface DemoServer {
 	/** Ends the agent at once, as a crash would; its guests run on. */
 	killAgent(): Promise<void>;
 	startAgent(): void;
+	/** What `sterna-agent status --json` says on this server. */
+	status(): Promise<Status>;
 	stop(): Promise<void>;
 }
 
@@ -63,6 +66,10 @@ export async function makeServer(request: ServerRequest): Promise<DemoServer> {
 		agentPid: () => running?.child.pid ?? null,
 		startAgent: () => {
 			if (!running) startAgent();
+		},
+		status: async () => {
+			const [program = "", ...args] = agent("status", "--json", "--data", dataDir);
+			return JSON.parse(await run(program, args)) as Status;
 		},
 		killAgent: async () => {
 			const { child, ended } = running ?? {};
