@@ -11,7 +11,7 @@ const root = new URL("..", import.meta.url).pathname;
 
 /** Steps of `./sterna test`, in the order in which they fail fastest. Each counts as one test of its own. */
 const checks = [
-	{ name: "lint", command: "biome", args: ["ci", "."] },
+	{ name: "lint", command: "biome", args: ["ci", "--colors=off", "."] },
 	{ name: "type check", command: "turbo", args: ["run", "typecheck", "--output-logs=errors-only"] },
 	{ name: "type check of scripts", command: "tsc", args: ["-p", "."] },
 	{ name: "build", command: "turbo", args: ["run", "build", "--output-logs=errors-only"] },
