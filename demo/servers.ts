@@ -1,11 +1,13 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Status } from "@sterna/agent/status/read";
+import { GuestReport } from "@sterna/shared/guest";
+import { z } from "zod";
 import { run } from "../scripts/system/run.ts";
 import { type Hardware, makeHardware } from "./hardware.ts";
 import type { DemoServerNetwork } from "./network.ts";
 import { type Running, startProcess, stopProcess, tail } from "./processes.ts";
 
+const Status = z.object({ host: z.object({ guests: z.array(GuestReport) }) });
 const agentEntry = new URL("../apps/agent/dist/sterna-agent.js", import.meta.url).pathname;
 
 /** One server of the demo: a folder, an address, an agent. */
@@ -18,8 +20,8 @@ export interface DemoServer {
 	/** Ends the agent at once, as a crash would; its guests run on. */
 	killAgent(): Promise<void>;
 	startAgent(): void;
-	/** What `sterna-agent status --json` says on this server. */
-	status(): Promise<Status>;
+	/** The guests that `sterna-agent status --json` names on this server, which asks nobody but the agent. */
+	guests(): Promise<Pick<GuestReport, "guestId" | "role" | "epoch" | "state">[]>;
 	stop(): Promise<void>;
 }
 
@@ -67,9 +69,9 @@ export async function makeServer(request: ServerRequest): Promise<DemoServer> {
 		startAgent: () => {
 			if (!running) startAgent();
 		},
-		status: async () => {
+		guests: async () => {
 			const [program = "", ...args] = agent("status", "--json", "--data", dataDir);
-			return JSON.parse(await run(program, args)) as Status;
+			return Status.parse(JSON.parse(await run(program, args))).host.guests;
 		},
 		killAgent: async () => {
 			const { child, ended } = running ?? {};
