@@ -1,3 +1,4 @@
+import { clockSlackMs } from "@sterna/migration/grants";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { HostId } from "@sterna/shared/ids";
 import type { PeerAddress } from "@sterna/shared/protocol/commands";
@@ -43,7 +44,13 @@ export class MoveDriver {
 			);
 		}
 		const move = await this.#moves.grant(request);
-		await this.#start(move);
+		// Nobody else asks meanwhile: what is refused here was refused at the only asking.
+		this.#busy.add(move.id);
+		try {
+			await this.#start(move);
+		} finally {
+			this.#busy.delete(move.id);
+		}
 		if (move.endedAt !== null && move.error) {
 			throw new SternaError(move.error.code, move.error.message, move.error.cure ? { cure: move.error.cure } : {});
 		}
@@ -61,18 +68,24 @@ export class MoveDriver {
 		if (this.#hub.isConnected(move.sourceHostId)) await this.#sendCancel(move);
 	}
 
-	/** Looks after every open move once: called every few seconds, and when a host connects. */
+	/**
+	 * Looks after every open move once: called every few seconds, and when a host connects. Each move by itself, so that
+	 * an agent that takes its time holds up its own moves only; fulfilled when those begun here have had their turn.
+	 */
 	async tick(): Promise<void> {
-		for (const move of [...this.#core.inventory.moves.values()]) {
-			if (move.endedAt !== null || this.#busy.has(move.id)) continue;
-			this.#busy.add(move.id);
-			try {
-				await this.#carryOn(move);
-			} catch (thrown) {
-				this.#core.log.warn({ err: asSternaError(thrown), migrationId: move.id }, "move not carried on, trying again");
-			} finally {
-				this.#busy.delete(move.id);
-			}
+		const open = [...this.#core.inventory.moves.values()].filter((move) => move.endedAt === null);
+		await Promise.all(open.map((move) => this.#lookAfter(move)));
+	}
+
+	async #lookAfter(move: MoveEntry): Promise<void> {
+		if (this.#busy.has(move.id)) return;
+		this.#busy.add(move.id);
+		try {
+			await this.#carryOn(move);
+		} catch (thrown) {
+			this.#core.log.warn({ err: asSternaError(thrown), migrationId: move.id }, "move not carried on, trying again");
+		} finally {
+			this.#busy.delete(move.id);
 		}
 	}
 
@@ -89,8 +102,25 @@ export class MoveDriver {
 			return;
 		}
 		if (!this.#hub.isConnected(move.sourceHostId)) return;
-		if (!move.acknowledged && now() < move.permitExpiresAt) await this.#start(move);
+		if (this.#mustAsk(move)) await this.#start(move);
 		if (move.endedAt === null && move.cancelRequested && refuseCancel(move) === null) await this.#sendCancel(move);
+	}
+
+	/**
+	 * Whether the source must be sent the permit (again): until it has answered, and when a move that it should know is
+	 * overdue while its last report names none. That report may be older than the move, so the source itself is asked: it
+	 * answers with the move, or refuses the late permit, and only then the permit is void.
+	 */
+	#mustAsk(move: MoveEntry): boolean {
+		const { inventory } = this.#core;
+		if (!this.#isOverdue(move)) return !move.acknowledged && this.#core.now() < move.permitExpiresAt;
+		const said = inventory.guests.get(move.guestId)?.reports.get(move.sourceHostId);
+		return said?.role === "owner" && said.migrationId !== move.id;
+	}
+
+	/** No agent begins it any more, whatever its clock says within reason. */
+	#isOverdue(move: MoveEntry): boolean {
+		return this.#core.now() > move.permitExpiresAt + clockSlackMs;
 	}
 
 	async #start(move: MoveEntry): Promise<void> {
@@ -108,7 +138,8 @@ export class MoveDriver {
 			const error = asSternaError(thrown);
 			const unheard = ["unavailable", "timeout", "host_offline", "cancelled", "internal"].includes(error.code);
 			log.info({ err: error, migrationId: move.id, sent }, "move not begun");
-			if (!unheard && onlyOnce) await this.#moves.refused(move, error.toWire());
+			if (!unheard && (onlyOnce || (this.#isOverdue(move) && this.#mustAsk(move))))
+				await this.#moves.refused(move, error.toWire());
 		}
 		if (move.endedAt !== null) this.#sent.delete(move.id);
 	}
