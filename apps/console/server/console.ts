@@ -163,8 +163,9 @@ export async function startConsole(
 		undo.add(
 			"ticks",
 			everySoOften(log, [
-				() => driver.tick(),
-				() => evacuations.tick(),
+				// Not waited for: an agent that takes its time must not hold up the others, nor the health policy.
+				async () => void driver.tick(),
+				async () => evacuations.tick(),
 				() => findings.decide(),
 				tellSilence(core),
 				() => people.sweep(),

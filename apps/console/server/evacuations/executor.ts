@@ -41,7 +41,8 @@ export class Evacuations {
 	}
 
 	/**
-	 * Begins to empty the host, or returns the evacuation that does so already. The first moves start before this resolves.
+	 * Begins to empty the host, or returns the evacuation that does so already. The first moves start at once, but are not
+	 * waited for: a slow agent must not hold up the evacuation of another host.
 	 * @throws {SternaError} `not_found`; `wrong_state` when the host is revoked.
 	 */
 	async begin(request: {
@@ -93,7 +94,7 @@ export class Evacuations {
 		host.mode = "evacuating";
 		inventory.evacuations.set(id, row);
 		changes.touch("overview", "hosts", "evacuations", `host:${host.id}`);
-		await this.advance(id);
+		void this.advance(id);
 		return id;
 	}
 
@@ -132,9 +133,9 @@ export class Evacuations {
 		if (move.evacuationId) await this.advance(move.evacuationId);
 	}
 
-	/** Every evacuation under way takes its next step: called when something changed, and every few seconds. */
-	async tick(): Promise<void> {
-		for (const id of [...this.#core.inventory.evacuations.keys()]) await this.advance(id);
+	/** Every evacuation that rests takes its next step: called every few seconds. */
+	tick(): void {
+		for (const id of this.#core.inventory.evacuations.keys()) if (!this.#queue.has(id)) void this.advance(id);
 	}
 
 	/** One step; steps of one evacuation come one after the other. */
@@ -143,6 +144,9 @@ export class Evacuations {
 			.then(() => this.#step(id))
 			.catch((err) => {
 				this.#core.log.error({ err, evacuationId: id }, "evacuation step failed, trying again");
+			})
+			.finally(() => {
+				if (this.#queue.get(id) === next) this.#queue.delete(id);
 			});
 		this.#queue.set(id, next);
 		return next;
@@ -277,7 +281,6 @@ export class Evacuations {
 		});
 		host.mode = mode;
 		inventory.evacuations.delete(entry.id);
-		this.#queue.delete(entry.id);
 		this.#blockedSince.delete(entry.id);
 		changes.touch("overview", "hosts", "evacuations", `host:${host.id}`, `evacuation:${entry.id}`);
 	}
