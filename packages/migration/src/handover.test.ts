@@ -1,14 +1,8 @@
 import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-	type Decision,
-	type HandOverEvent,
-	OwnershipRecord,
-	type ProcessState,
-	refuseExecution,
-	transition,
-} from "./handover.ts";
+import { type Decision, type HandOverEvent, type ProcessState, refuseExecution, transition } from "./handover.ts";
+import { OwnershipRecord } from "./ownership-record.ts";
 
 const guestId = newId(GuestId);
 const there = newId(HostId);
@@ -44,6 +38,14 @@ const run = (epoch: number, process: ProcessState): HandOverEvent => ({
 	migrationId: move(epoch),
 	epoch,
 	process,
+});
+const grant = (epoch: number, process: ProcessState = "absent", fillsVolumes = false): HandOverEvent => ({
+	type: "grant",
+	guestId,
+	epoch,
+	process,
+	fillsVolumes,
+	at: 99,
 });
 const discard = (epoch: number): HandOverEvent => ({ type: "discard", guestId, migrationId: move(epoch), epoch });
 
@@ -88,10 +90,7 @@ describe("the source", () => {
 
 	it("never runs the guest again under a lower epoch once it is released", () => {
 		const { record } = play(owner(1), begin(2), release(2));
-		for (const event of [
-			{ type: "grant", guestId, epoch: 1 },
-			{ type: "recover", process: "handedOver" },
-		] as const) {
+		for (const event of [grant(1, "handedOver"), { type: "recover", process: "handedOver" }] as const) {
 			const decision = transition(record, event);
 			expect(doings(decision)).not.toContain("resumeHere");
 			expect(decision.verdict === "accept" ? decision.record.role : "released").toBe("released");
@@ -213,11 +212,83 @@ describe("the target", () => {
 	});
 });
 
+describe("a grant after the other side was lost", () => {
+	const arriving = () => play(null, prepare(2)).record;
+	const arrivingHalf = () => play(null, prepare(2), run(2, "loaded")).record;
+	const releasedOne = () => play(owner(1), begin(2), release(2)).record;
+
+	it.each<[string, () => OwnershipRecord | null, ProcessState, string[]]>([
+		[
+			"to a target with all memory ends the held process: its source may have gone on",
+			arriving,
+			"loaded",
+			["endProcess"],
+		],
+		["to a target with part of the memory ends the held process", arriving, "loading", ["endProcess"]],
+		["to a target whose process is gone", arriving, "absent", ["endProcess"]],
+		["to an owner that had not let the CPUs go ends the held process", arrivingHalf, "loaded", ["endProcess"]],
+		["to an owner that had let them go, and not written so, lets the guest run on", arrivingHalf, "running", []],
+		["to an owner whose arriving process is gone", arrivingHalf, "absent", []],
+		["to the source that had released the guest ends the old process", releasedOne, "handedOver", ["endProcess"]],
+		["to an owner whose guest runs changes the epoch alone", () => owner(1), "running", []],
+		["to an owner whose guest is paused leaves it paused", () => owner(1), "paused", []],
+		["to a host that has nothing of it", () => null, "absent", []],
+	])("%s, and commands are obeyed under the new epoch", (_, before, process, effects) => {
+		const granted = play(before(), grant(5, process));
+		expect(granted.record).toMatchObject({ role: "owner", epoch: 5, outgoing: null });
+		expect(doings(granted.last)).toEqual(effects);
+		expect(refuseExecution(granted.record, 5)).toBeNull();
+		expect(refuseExecution(granted.record, 2)).not.toBeNull();
+	});
+
+	it.each<[string, () => OwnershipRecord | null, ProcessState]>([
+		["after a restart of the agent", arriving, "loaded"],
+		["after a restart of the agent", arrivingHalf, "loaded"],
+		["after a restart of the agent", releasedOne, "handedOver"],
+	])("ends the held process %s when it could not before, and when the grant is repeated", (_, before, process) => {
+		const { record } = play(before(), grant(5, process));
+		expect(doings(transition(record, { type: "recover", process }))).toEqual(["endProcess"]);
+		expect(doings(transition(record, grant(5, process)))).toEqual(["endProcess"]);
+		expect(doings(transition(record, { type: "recover", process: "running" }))).toEqual([]);
+	});
+
+	it.each<ProcessState>(["loading", "absent"])(
+		"is refused to a target that may hold half of a copied volume (process %s)",
+		(process) => {
+			expect(doings(transition(arriving(), grant(5, process, true)))).toBe("wrong_state");
+			expect(transition(arriving(), grant(5, "loaded", true)).verdict).toBe("accept");
+		},
+	);
+
+	it("is refused while the guest moves away, and while what is left of it is being removed", () => {
+		expect(doings(transition(play(owner(1), begin(2)).record, grant(5, "running")))).toBe("wrong_state");
+		const heard = play(releasedOne(), { type: "heard", migrationId: move(2) }).record;
+		expect(doings(transition(heard, grant(5, "handedOver")))).toBe("wrong_state");
+	});
+
+	it("clears what is left of a discarded move first", () => {
+		const discarded = play(null, prepare(2), discard(2)).record;
+		for (const left of [grant(5, "loaded"), grant(5, "absent", true)]) {
+			expect(transition(discarded, left)).toEqual({ verdict: "keep", effects: [{ do: "clear" }] });
+		}
+	});
+
+	it("lets a source that comes back after all retire, and never lets what it sent run", () => {
+		for (const before of [arriving(), arrivingHalf()]) {
+			const { record } = play(before, grant(5, "loaded"));
+			const answer = transition(record, run(2, "loaded"));
+			expect(answer).toMatchObject({ verdict: "keep", effects: [{ do: "answerRun", arrival: { restarted: true } }] });
+		}
+	});
+});
+
 describe("any history", () => {
 	const epochs = fc.integer({ min: 1, max: 6 });
 	const processes = fc.constantFrom<ProcessState>("absent", "running", "paused", "loading", "loaded", "handedOver");
 	const events = fc.oneof(
-		epochs.map((epoch): HandOverEvent => ({ type: "grant", guestId, epoch })),
+		fc
+			.tuple(epochs, processes, fc.boolean())
+			.map(([epoch, process, fillsVolumes]) => grant(epoch, process, fillsVolumes)),
 		epochs.map((epoch): HandOverEvent => ({ type: "forget", epoch })),
 		epochs.map(begin),
 		fc.tuple(epochs, processes, fc.boolean()).map(([epoch, process, loaded]) => release(epoch, process, loaded)),

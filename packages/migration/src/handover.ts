@@ -1,7 +1,7 @@
 import type { ErrorCode } from "@sterna/shared/errors";
-import { Epoch, GuestId, HostId, MigrationId, TimestampMs } from "@sterna/shared/ids";
-import { PeerAddress } from "@sterna/shared/protocol/commands";
-import { z } from "zod";
+import type { Epoch, GuestId, HostId, MigrationId } from "@sterna/shared/ids";
+import type { PeerAddress } from "@sterna/shared/protocol/commands";
+import type { Arrival, Outgoing, OwnershipRecord } from "./ownership-record.ts";
 
 /**
  * Who may run a guest: the durable record that each agent keeps of it, and the one pure function that changes it.
@@ -18,67 +18,25 @@ import { z } from "zod";
  * Two observations must be made under the guest's lock, together with the write or the answer they lead to: that memory
  * is still incomplete (`leaseExpired`), and that it is complete (the answer `loaded` to the source). Loading never
  * follows loaded, so a target that has said `loaded` never discards by itself: it may have been released to.
- * `explore/` tries every interleaving of these transitions with losses, repetitions and crashes.
+ * A `grant` after the other side was proved dead replaces whatever move the record is in; memory that a process still
+ * holds for that move is never run again (see `grant`).
+ * `explore/` tries every interleaving of these transitions with losses, repetitions, crashes and the end of a server.
  */
-
-/** How the guest came to run here: the answer to `incoming.run`, kept so that every repetition is answered the same way. */
-export const Arrival = z.strictObject({
-	migrationId: MigrationId,
-	epoch: Epoch,
-	/** Memory was lost and the guest was started from its disks. */
-	restarted: z.boolean(),
-	/** When the CPUs were let go, by this host's clock; null until they were. */
-	resumedAt: TimestampMs.nullable(),
-});
-export type Arrival = z.infer<typeof Arrival>;
-
-/** A move away from here that has not reached its commit point. */
-export const Outgoing = z.strictObject({
-	migrationId: MigrationId,
-	epoch: Epoch,
-	target: PeerAddress,
-	/** It is being unwound and can no longer be released. */
-	abandoned: z.boolean(),
-});
-export type Outgoing = z.infer<typeof Outgoing>;
-
-const common = {
-	guestId: GuestId,
-	/** The highest epoch seen for this guest, also of moves that failed: whatever asks with less or the same is refused. */
-	highestEpoch: Epoch,
-	/** The last time the guest came here by a move. */
-	arrival: Arrival.nullable(),
-};
-
-/** The content of the record file in the guest's folder. `none` stays for ever: a forgotten epoch could be obeyed again. */
-export const OwnershipRecord = z.discriminatedUnion("role", [
-	z.strictObject({ role: z.literal("owner"), epoch: Epoch, outgoing: Outgoing.nullable(), ...common }),
-	z.strictObject({
-		role: z.literal("incoming"),
-		epoch: Epoch,
-		migrationId: MigrationId,
-		sourceHostId: HostId,
-		...common,
-	}),
-	z.strictObject({
-		role: z.literal("released"),
-		epoch: Epoch,
-		migrationId: MigrationId,
-		target: PeerAddress,
-		/** The target answered that it runs the guest; without, the hand-over is in doubt. */
-		heard: z.boolean(),
-		...common,
-	}),
-	z.strictObject({ role: z.literal("none"), ...common }),
-]);
-export type OwnershipRecord = z.infer<typeof OwnershipRecord>;
 
 /** The guest's process as the driver sees it (`hypervisor.ts`). */
 export type ProcessState = "absent" | "running" | "paused" | "loading" | "loaded" | "handedOver";
 
 export type HandOverEvent =
-	/** Console: a new guest, or a grant after the former owner was proved dead. */
-	| { type: "grant"; guestId: GuestId; epoch: Epoch }
+	/** Console: a new guest, or a grant after the former owner was proved dead. When the answer is to `clear`, ask again when that is done. */
+	| {
+			type: "grant";
+			guestId: GuestId;
+			epoch: Epoch;
+			process: ProcessState;
+			/** Volumes were made on this host for a move to fill; only a `loaded` process proves that they are whole. */
+			fillsVolumes: boolean;
+			at: number;
+	  }
 	/** Console: the guest is deleted here. */
 	| { type: "forget"; epoch: Epoch }
 	/** Source: a permit arrived. */
@@ -130,6 +88,8 @@ export type Effect =
 	| { do: "sendRun"; target: PeerAddress; migrationId: MigrationId; epoch: Epoch }
 	/** Source: end the old process, delete the copied volumes, then tell `retired`. */
 	| { do: "retire"; migrationId: MigrationId }
+	/** Either: end the process, whose memory a grant has made void; its volumes stay, and the guest is stopped. */
+	| { do: "endProcess" }
 	/** Either: end whatever process there is and delete its copied volumes. */
 	| { do: "clear" };
 
@@ -144,6 +104,10 @@ type Event<Type extends HandOverEvent["type"]> = Extract<HandOverEvent, { type: 
 
 const movingAway = "the guest is being moved away from this host";
 const arriving = "the guest is just arriving on this host";
+/** A process that a move left, its CPUs held. */
+const isHeld = (process: ProcessState) => ["loading", "loaded", "handedOver"].includes(process);
+const unknownVolumes =
+	"the guest's volumes were being copied to this host, and nothing proves that they are complete; only their source knows";
 
 /** What `event` makes of the record. Pure; `null` is a guest that this host never heard of. */
 export function transition(record: OwnershipRecord | null, event: HandOverEvent): Decision {
@@ -214,12 +178,47 @@ export function describe(record: OwnershipRecord | null): string {
 	}
 }
 
-function grant(record: OwnershipRecord | null, { guestId, epoch }: Event<"grant">): Decision {
-	if (record?.role === "owner" && record.epoch === epoch) return keep();
+/**
+ * A grant replaces the move that the record is in. A process that is held for that move is ended, and the guest starts
+ * from its disks: between its memory and this grant others may have run the guest. The source of a target that was only
+ * `loaded` may have gone on and written to shared disks; so may an owner under an epoch in between. Memory that knows
+ * less than its disks destroys them, and nothing here can tell whether it does. A process that runs was let go by an
+ * owner record and is no leftover: it runs on.
+ */
+function grant(record: OwnershipRecord | null, event: Event<"grant">): Decision {
+	const { guestId, epoch, process } = event;
+	if (record?.role === "owner" && record.epoch === epoch) return endHeld(record, process);
 	if (record && epoch <= record.highestEpoch) return stale(record, epoch);
-	if (record?.role === "owner" && record.outgoing) return refuse("wrong_state", movingAway);
+	const owner = { role: "owner", guestId, epoch, highestEpoch: epoch, outgoing: null } as const;
 	const arrival = record?.arrival ?? null;
-	return accept({ role: "owner", guestId, epoch, highestEpoch: epoch, outgoing: null, arrival });
+	switch (record?.role) {
+		case "owner": {
+			if (record.outgoing) return refuse("wrong_state", movingAway);
+			const effects: Effect[] = isHeld(process) ? [{ do: "endProcess" }] : [];
+			if (arrival?.resumedAt !== null) return accept({ ...owner, arrival }, ...effects);
+			const restarted = arrival.restarted || process !== "running";
+			return accept({ ...owner, arrival: { ...arrival, restarted, resumedAt: event.at } }, ...effects);
+		}
+		case "incoming": {
+			if (process !== "loaded" && event.fillsVolumes) return refuse("wrong_state", unknownVolumes);
+			// The source may have released the guest before it was lost: if it comes back it must hear that it may retire.
+			const { migrationId, epoch: arrivedUnder } = record;
+			const replaced = { migrationId, epoch: arrivedUnder, restarted: true, resumedAt: event.at };
+			return accept({ ...owner, arrival: replaced }, { do: "endProcess" });
+		}
+		case "released":
+			if (record.heard) return refuse("wrong_state", `${record.target.name} runs the guest; it is being removed here`);
+			return accept({ ...owner, arrival }, { do: "endProcess" });
+		default:
+			// Half of a volume that a discarded move left must not be taken for the guest's.
+			return process === "absent" && !event.fillsVolumes ? accept({ ...owner, arrival }) : keep({ do: "clear" });
+	}
+}
+
+/** The owner's held process when nothing is moving or arriving: a grant replaced its move, and it was not ended yet. */
+function endHeld(record: Of<"owner">, process: ProcessState): Decision {
+	const settled = !record.outgoing && record.arrival?.resumedAt !== null;
+	return settled && isHeld(process) ? keep({ do: "endProcess" }) : keep();
 }
 
 function forget(record: OwnershipRecord, { epoch }: Event<"forget">): Decision {
@@ -354,7 +353,8 @@ function recover(record: OwnershipRecord, process: ProcessState): Decision {
 	switch (record.role) {
 		case "owner":
 			if (record.outgoing) return abandon(record, record.outgoing.migrationId);
-			return record.arrival?.resumedAt === null ? recoverArrival(record, record.arrival, process) : keep();
+			if (record.arrival?.resumedAt === null) return recoverArrival(record, record.arrival, process);
+			return endHeld(record, process);
 		case "incoming":
 			return keep();
 		case "released":

@@ -196,13 +196,17 @@ async function isLoaded({ ports }: Move): Promise<boolean> {
 	return answer?.state === "loaded";
 }
 
-/** The guest is the target's already: there is nothing to do but to ask until it answers. */
+/**
+ * The guest is the target's already: there is nothing to do but to ask until it answers, or until the console has granted
+ * the guest anew, to this host: a target that was proved dead must not be told to run it when it comes back.
+ */
 async function tellTargetUntilAnswered(move: Move): Promise<void> {
-	const { clock, target } = move.ports;
+	const { clock, target, records } = move.ports;
+	const { guestId, migrationId } = move.facts;
 	for (;;) {
 		try {
 			const { restarted } = await target.run();
-			await move.decide({ type: "heard", migrationId: move.facts.migrationId });
+			await move.decide({ type: "heard", migrationId });
 			move.setInDoubt(false);
 			await move.note({ type: "heard", restarted });
 			return;
@@ -212,6 +216,11 @@ async function tellTargetUntilAnswered(move: Move): Promise<void> {
 			}
 			if (move.stop.aborted) throw abortError(move.stop);
 			await pause(clock, deadlines.retryMs, move.stop);
+			const record = await records.read(guestId);
+			if (record?.role === "released" && record.migrationId === migrationId) continue;
+			move.setInDoubt(false);
+			move.remark("the guest was granted anew to this host; the target is not asked any more");
+			return;
 		}
 	}
 }

@@ -1,8 +1,9 @@
 import type { GuestId, MigrationId, VolumeId } from "@sterna/shared/ids";
 import type { MigrationReport } from "@sterna/shared/migration";
 import type { Output } from "@sterna/shared/protocol/commands";
-import type { Decision, OwnershipRecord, ProcessState } from "./handover.ts";
+import type { Decision, ProcessState } from "./handover.ts";
 import type { JournalEntry } from "./journal.ts";
+import type { OwnershipRecord } from "./ownership-record.ts";
 
 /**
  * Everything a migration needs from outside, on the source's agent. Each promise ends within its own deadline and rejects

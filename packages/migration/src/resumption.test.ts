@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { OwnershipRecord } from "./handover.ts";
 import type { JournalEntry } from "./journal.ts";
+import type { OwnershipRecord } from "./ownership-record.ts";
 import { decideResumption, type Resumption } from "./resumption.ts";
 import { facts, guestId } from "./testing/two-hosts.ts";
 

@@ -1,5 +1,5 @@
-import type { OwnershipRecord } from "./handover.ts";
 import { failureOf, hasEnded, type JournalEntry, type MoveFacts } from "./journal.ts";
+import type { OwnershipRecord } from "./ownership-record.ts";
 
 /**
  * What is left to do about a move that was interrupted, by a failure or by a restart of the agent.

@@ -1,4 +1,4 @@
-import type { OwnershipRecord } from "@sterna/migration/handover";
+import type { OwnershipRecord } from "@sterna/migration/ownership-record";
 import type { GuestState } from "@sterna/shared/guest";
 import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import { expect, test } from "vitest";

@@ -1,4 +1,5 @@
-import { type OwnershipRecord, refuseExecution } from "@sterna/migration/handover";
+import { refuseExecution } from "@sterna/migration/handover";
+import type { OwnershipRecord } from "@sterna/migration/ownership-record";
 import type { ErrorCode } from "@sterna/shared/errors";
 import { type GuestState, refuseGuestAction } from "@sterna/shared/guest";
 

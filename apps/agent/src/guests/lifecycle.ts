@@ -1,5 +1,5 @@
 import type { Hypervisor, HypervisorEvent, ProcessReport } from "@sterna/hypervisor/hypervisor";
-import { transition } from "@sterna/migration/handover";
+import { type Decision, type Effect, type HandOverEvent, transition } from "@sterna/migration/handover";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { GuestReport, GuestSpec } from "@sterna/shared/guest";
 import type { Epoch, GuestId } from "@sterna/shared/ids";
@@ -7,12 +7,16 @@ import { printable } from "@sterna/shared/names";
 import { maxGuestsPerHost } from "@sterna/shared/protocol/report";
 import type { Logger } from "pino";
 import type { AgentContext } from "../context.ts";
+import { ArrivingFiles } from "../migrations/incoming-file.ts";
 import { claimConflict, sameSpec } from "./claims.ts";
 import { decide, type LifecycleCommand } from "./decide.ts";
 import type { KnownGuest } from "./store.ts";
 import { stateOf, type Transient, viewGuest } from "./view.ts";
 
-type Needs = Pick<AgentContext, "hypervisor" | "store" | "queue" | "places" | "clock" | "log" | "bootId" | "announce">;
+type Needs = Pick<
+	AgentContext,
+	"hypervisor" | "store" | "queue" | "places" | "clock" | "log" | "bootId" | "dataDir" | "announce"
+>;
 
 /** A guest as it is now, without its place in the agent's sequence. */
 export type GuestView = Omit<GuestReport, "generation">;
@@ -21,6 +25,7 @@ export type GuestView = Omit<GuestReport, "generation">;
 export class Guests {
 	readonly #needs: Needs;
 	readonly #hypervisor: Hypervisor;
+	readonly #arriving: ArrivingFiles;
 	readonly #log: Logger;
 	readonly #processes = new Map<GuestId, ProcessReport>();
 	readonly #transients = new Map<GuestId, Transient>();
@@ -30,6 +35,7 @@ export class Guests {
 	constructor(needs: Needs) {
 		this.#needs = needs;
 		this.#hypervisor = needs.hypervisor;
+		this.#arriving = new ArrivingFiles(needs.dataDir);
 		this.#log = needs.log.child({ part: "guests" });
 		this.#stopListening = this.#hypervisor.onEvent((event) => this.#onEvent(event));
 	}
@@ -69,7 +75,8 @@ export class Guests {
 
 	/**
 	 * Makes the guest's volumes, then takes the grant, then stores the spec: whatever fails in between, the same call
-	 * again completes it, and a refused grant has made nothing.
+	 * again completes it, and a refused grant has made nothing. A guest that was arriving here under an older grant is
+	 * stopped: its volumes stay, its memory does not.
 	 */
 	create(spec: GuestSpec, epoch: Epoch): Promise<GuestView> {
 		return this.#needs.queue.run(spec.id, async () => {
@@ -81,14 +88,13 @@ export class Guests {
 			if (!before?.spec && store.list().length + this.#creating.size >= maxGuestsPerHost) {
 				throw new SternaError("no_capacity", `this host has ${maxGuestsPerHost} guests already, which is the most`);
 			}
-			const grant = { type: "grant", guestId: spec.id, epoch } as const;
-			refuseIfRefused(spec.name, transition(before?.record ?? null, grant));
+			await this.#makeWay(spec, epoch);
 			const conflict = claimConflict(spec, [...store.list().map((guest) => guest.spec), ...this.#creating.values()]);
 			if (conflict) throw new SternaError("conflict", conflict);
 			this.#creating.set(spec.id, spec);
 			try {
 				await places.createVolumes(spec.volumes, "images");
-				refuseIfRefused(spec.name, await store.update(spec.id, (record) => transition(record, grant)));
+				await this.#takeGrant(spec, epoch);
 				if (!before?.spec) await store.writeSpec(spec);
 			} finally {
 				this.#creating.delete(spec.id);
@@ -170,6 +176,40 @@ export class Guests {
 
 	close(): void {
 		this.#stopListening();
+	}
+
+	/** What the grant finds here. */
+	async #granted(guestId: GuestId, epoch: Epoch): Promise<HandOverEvent> {
+		const { state } = await this.#hypervisor.inspect(guestId);
+		// A copy that has failed is as incomplete as one that is still arriving.
+		const isLoaded = state === "loading" && (await this.#hypervisor.isLoaded(guestId).catch(() => false));
+		const process = isLoaded ? "loaded" : state;
+		const arriving = await this.#arriving.read(guestId);
+		const fillsVolumes = arriving !== null && arriving.copiedVolumes.length > 0;
+		return { type: "grant", guestId, epoch, process, fillsVolumes, at: this.#needs.clock.now() };
+	}
+
+	/** Before volumes are made: refuses what the grant does not allow, and takes away what a discarded move left. */
+	async #makeWay(spec: GuestSpec, epoch: Epoch): Promise<void> {
+		const { store } = this.#needs;
+		const decision = transition(await store.read(spec.id), await this.#granted(spec.id, epoch));
+		if (!refuseIfRefused(spec.name, decision).some((effect) => effect.do === "clear")) return;
+		await this.#hypervisor.powerOff(spec.id);
+		await this.#arriving.deleteVolumes(spec.id, this.#needs);
+		await this.#arriving.remove(spec.id);
+	}
+
+	/** Takes the grant. The streams and the lease of a move that it replaces are let go when the lease is over. */
+	async #takeGrant(spec: GuestSpec, epoch: Epoch): Promise<void> {
+		const decision = await this.#needs.store.update(spec.id, async (record) =>
+			transition(record, await this.#granted(spec.id, epoch)),
+		);
+		if (!refuseIfRefused(spec.name, decision).some((effect) => effect.do === "endProcess")) return;
+		this.#log.warn({ guestId: spec.id, epoch }, "a grant replaces a move; the memory that it left is thrown away");
+		await this.#needs.store.writeRun(spec.id, { desired: "stopped" });
+		await this.#hypervisor.powerOff(spec.id);
+		await this.#inspect(spec.id);
+		await this.#arriving.remove(spec.id);
 	}
 
 	#hasProcess(guestId: GuestId): boolean {
@@ -291,6 +331,7 @@ export class Guests {
 	}
 }
 
-function refuseIfRefused(name: string, decision: ReturnType<typeof transition>): void {
+function refuseIfRefused(name: string, decision: Decision): Effect[] {
 	if (decision.verdict === "refuse") throw new SternaError(decision.code, `guest ${name}: ${decision.message}`);
+	return decision.effects;
 }

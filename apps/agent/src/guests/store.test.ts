@@ -1,17 +1,22 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Decision, type OwnershipRecord, transition } from "@sterna/migration/handover";
+import { type Decision, type HandOverEvent, transition } from "@sterna/migration/handover";
+import type { OwnershipRecord } from "@sterna/migration/ownership-record";
 import { GuestId, newId } from "@sterna/shared/ids";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { guestSpec, testFolder } from "../fixtures/test-agent.ts";
 import { GuestStore } from "./store.ts";
 
+const grant = (guestId: GuestId, epoch: number): HandOverEvent => {
+	return { type: "grant", guestId, epoch, process: "absent", fillsVolumes: false, at: 1000 };
+};
+
 async function storeWithGuest() {
 	const dataDir = await testFolder();
 	const store = await GuestStore.open(dataDir);
 	const spec = guestSpec();
-	await store.update(spec.id, (record) => transition(record, { type: "grant", guestId: spec.id, epoch: 2 }));
+	await store.update(spec.id, (record) => transition(record, grant(spec.id, 2)));
 	await store.writeSpec(spec);
 	await store.writeRun(spec.id, { desired: "running", startedAt: 1000, bootId: "boot-1" });
 	return { dataDir, store, spec };
@@ -60,7 +65,7 @@ test.each([
 		expect(store.list()).toEqual([]);
 		expect(store.damaged()).toMatchObject([{ guestId: spec.id, reason: expect.stringContaining(why) }]);
 		const writes = [
-			store.update(spec.id, (record) => transition(record, { type: "grant", guestId: spec.id, epoch: 9 })),
+			store.update(spec.id, (record) => transition(record, grant(spec.id, 9))),
 			store.writeSpec(spec),
 			store.writeRun(spec.id, { desired: "stopped" }),
 			store.bury(spec.id),
@@ -100,7 +105,7 @@ test("decisions about one guest take turns, each on the record that the one befo
 		store.update(spec.id, async (record) => {
 			seen.push(record);
 			await new Promise((resolve) => setImmediate(resolve));
-			return transition(record, { type: "grant", guestId: spec.id, epoch });
+			return transition(record, grant(spec.id, epoch));
 		}),
 	);
 	await Promise.all(grants);
@@ -115,7 +120,7 @@ test("whatever is granted in whatever order, the stored epoch never goes down", 
 			const guestId = newId(GuestId);
 			let highest = 0;
 			for (const epoch of epochs) {
-				await store.update(guestId, (record) => transition(record, { type: "grant", guestId, epoch }));
+				await store.update(guestId, (record) => transition(record, grant(guestId, epoch)));
 				highest = Math.max(highest, epoch);
 				expect(store.get(guestId)?.record.highestEpoch).toBe(highest);
 			}

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Decision, OwnershipRecord } from "@sterna/migration/handover";
+import type { Decision } from "@sterna/migration/handover";
+import { OwnershipRecord } from "@sterna/migration/ownership-record";
 import type { RecordPort } from "@sterna/migration/ports";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";

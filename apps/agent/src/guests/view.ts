@@ -1,5 +1,5 @@
 import type { ProcessReport } from "@sterna/hypervisor/hypervisor";
-import type { OwnershipRecord } from "@sterna/migration/handover";
+import type { OwnershipRecord } from "@sterna/migration/ownership-record";
 import type { GuestReport, GuestState } from "@sterna/shared/guest";
 import type { HostId, MigrationId } from "@sterna/shared/ids";
 import type { KnownGuest } from "./store.ts";

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId, MigrationId, VolumeId } from "@sterna/shared/ids";
 import { z } from "zod";
+import type { AgentContext } from "../context.ts";
 import { makeFolderDurably, readJsonFile, removeDurably, writeDurably } from "../durable-file.ts";
 
 /** What an arriving guest has made on this host beyond its record, written before it is made, so that it can be undone. */
@@ -37,6 +38,18 @@ export class ArrivingFiles {
 	async remove(guestId: GuestId): Promise<void> {
 		await makeFolderDurably(this.#folder);
 		await removeDurably(this.#path(guestId));
+	}
+
+	/** Deletes the volumes that the file tells of: those made here for the move; never shared ones. Repeatable. */
+	async deleteVolumes(
+		guestId: GuestId,
+		{ hypervisor, places }: Pick<AgentContext, "hypervisor" | "places">,
+	): Promise<void> {
+		const arriving = await this.read(guestId);
+		if (!arriving) return;
+		for (const location of places.volumes(arriving.spec)) {
+			if (arriving.copiedVolumes.includes(location.volumeId)) await hypervisor.deleteVolume(location);
+		}
 	}
 
 	async list(): Promise<GuestId[]> {

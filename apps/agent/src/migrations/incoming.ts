@@ -1,5 +1,6 @@
 import type { ProcessState } from "@sterna/hypervisor/hypervisor";
-import { type Arrival, type Effect, type HandOverEvent, transition } from "@sterna/migration/handover";
+import { type Effect, type HandOverEvent, transition } from "@sterna/migration/handover";
+import type { Arrival } from "@sterna/migration/ownership-record";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { GuestId, HostId, MigrationId } from "@sterna/shared/ids";
 import type { Output, ParsedInput } from "@sterna/shared/protocol/commands";
@@ -75,8 +76,9 @@ export class IncomingMoves {
 					return { type: "prepare", guestId, migrationId, epoch, sourceHostId, process } as const;
 				};
 				let decision = await this.#decide(guestId, prepare);
+				// Of an earlier move.
+				if (decision.effects.length > 0 || decision.verdict === "accept") await this.#letGoOf(guestId);
 				if (decision.effects.some((effect) => effect.do === "clear")) {
-					await this.#letGoOf(guestId);
 					await this.#context.hypervisor.powerOff(guestId);
 					decision = await this.#decide(guestId, prepare);
 				}
@@ -157,16 +159,15 @@ export class IncomingMoves {
 
 	/**
 	 * After a restart of the agent. Incomplete guests wait for their lease, complete ones for their source; a guest that
-	 * this host owns but had not let go runs now, from its disks when its process is gone.
+	 * this host owns but had not let go runs now, from its disks when its process is gone. What a grant made void is ended.
 	 */
 	async resumeAll(): Promise<void> {
 		const { store, queue } = this.#context;
 		for (const { guestId, record, run } of store.list()) {
 			if (record.role === "incoming") this.#armLease(guestId);
-			if (record.role !== "owner" || record.arrival?.resumedAt !== null) continue;
+			if (record.role !== "owner" || record.outgoing) continue;
 			// After a reboot of the server the word to start comes from outside: from the source, which asks until it is heard.
 			if (run.bootId !== this.#context.bootId) continue;
-			this.#log.info({ guestId, epoch: record.epoch }, "guest was handed over here and is brought up");
 			await queue
 				.run(guestId, async () => {
 					const { effects } = await this.#decide(guestId, async () => {
@@ -203,7 +204,7 @@ export class IncomingMoves {
 		const copied = volumesToCopy(guest, await facts());
 		const copiedVolumes = copied.map(({ id }) => id);
 		await this.#files.write({ migrationId, spec, copiedVolumes });
-		await this.#deleteVolumes(guestId);
+		await this.#files.deleteVolumes(guestId, this.#context);
 		await places.createVolumes(copied, "empty");
 		const { memorySocket, diskSocket } = await hypervisor.accept({
 			...(await places.startRequest(spec)),
@@ -234,7 +235,9 @@ export class IncomingMoves {
 		const { hypervisor, places, store, clock, bootId } = this.#context;
 		for (const effect of effects) {
 			if (effect.do === "answerRun") return effect.arrival;
+			if (effect.do === "endProcess") await hypervisor.powerOff(guestId);
 			if (effect.do !== "letGo" && effect.do !== "bootFromDisk") continue;
+			this.#log.info({ guestId }, "guest was handed over here and is brought up");
 			await this.#observe("target:owned");
 			let resumedAt: number;
 			if (effect.do === "letGo") ({ resumedAt } = await hypervisor.release(guestId));
@@ -272,7 +275,7 @@ export class IncomingMoves {
 		const role = store.get(guestId)?.record.role;
 		if (role === "none") {
 			await hypervisor.powerOff(guestId);
-			await this.#deleteVolumes(guestId);
+			await this.#files.deleteVolumes(guestId, this.#context);
 			await store.bury(guestId);
 			announce.guestChanged(guestId);
 		}
@@ -284,16 +287,6 @@ export class IncomingMoves {
 		this.#arriving.delete(guestId);
 		arriving?.stopLease();
 		await arriving?.transfer?.destroy();
-	}
-
-	/** Only those that were made for the move that the file tells of; never shared ones. */
-	async #deleteVolumes(guestId: GuestId): Promise<void> {
-		const { hypervisor, places } = this.#context;
-		const arriving = await this.#files.read(guestId);
-		if (!arriving) return;
-		for (const location of places.volumes(arriving.spec)) {
-			if (arriving.copiedVolumes.includes(location.volumeId)) await hypervisor.deleteVolume(location);
-		}
 	}
 
 	#armLease(guestId: GuestId): Arriving {
@@ -322,7 +315,7 @@ export class IncomingMoves {
 		} else if ((await this.#context.store.read(guestId))?.role === "incoming") {
 			this.#log.info({ guestId }, "the source is silent; the guest is complete here and waits for its word");
 			this.#armLease(guestId);
-		}
+		} else await this.#settle(guestId);
 	}
 
 	/** @throws {SternaError} when the transition refuses. */

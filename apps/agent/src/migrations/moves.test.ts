@@ -187,6 +187,49 @@ test("a target that owns the guest lets it go after a restart by itself, while t
 	}
 });
 
+test("a complete target whose source is lost takes the guest by a new grant, from its disks; a source that comes back retires", async () => {
+	const world = await TwoHosts.open(simulatedKind);
+	try {
+		const { source, target, spec } = world;
+		const { reached } = await source.host.pauseAt("source:committed");
+		const move = await world.startMove();
+		await reached;
+		await source.host.kill();
+		const grant = { guestId: spec.id, epoch: world.epoch + 1 };
+		await world.call(target, "guest.create", { spec, epoch: grant.epoch });
+		expect(await world.countProcesses(target), "what was held").toBe(0);
+		expect(await world.hasLocalVolume(target)).toBe(true);
+		world.moved();
+		await world.call(target, "guest.start", grant);
+		await world.nextBeat();
+		await source.host.start();
+		expect(await move.ended()).toMatchObject({ state: "completed" });
+		await world.expectOneGuest();
+	} finally {
+		await world.close();
+	}
+});
+
+test("a target with half of a copied disk refuses a new grant until its lease is over", async () => {
+	const world = await TwoHosts.open(simulatedKind, { leaseMs: 1500 });
+	try {
+		const { source, target, spec } = world;
+		const { reached } = await source.host.pauseAt("source:copyMemory");
+		await world.startMove();
+		await reached;
+		const grant = { spec, epoch: world.epoch + 1 };
+		await expect(world.call(target, "guest.create", grant)).rejects.toMatchObject({ code: "wrong_state" });
+		await source.host.kill();
+		await until("the target to give up", async () => (await world.countProcesses(target)) === 0);
+		await until("the grant to be taken", () => world.call(target, "guest.create", grant));
+		world.moved();
+		await world.call(target, "guest.start", { guestId: spec.id, epoch: grant.epoch });
+		await world.nextBeat();
+	} finally {
+		await world.close();
+	}
+});
+
 test("between hosts that share a pool only memory is copied, and the volume stays where it is", async () => {
 	const world = await TwoHosts.open(simulatedKind, { pool: "shared" });
 	try {

@@ -1,6 +1,6 @@
-import type { OwnershipRecord } from "@sterna/migration/handover";
 import { type JournalEntry, type MoveFacts, owesDiscard } from "@sterna/migration/journal";
 import { Move } from "@sterna/migration/move";
+import type { OwnershipRecord } from "@sterna/migration/ownership-record";
 import type { Clock } from "@sterna/migration/ports";
 import { migrationReport } from "@sterna/migration/progress";
 import { resumeMigration } from "@sterna/migration/resume";

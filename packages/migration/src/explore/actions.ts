@@ -3,10 +3,11 @@ import {
 	type Decision,
 	describe,
 	type HandOverEvent,
-	type OwnershipRecord,
 	type ProcessState,
+	refuseExecution,
 	transition,
 } from "../handover.ts";
+import type { OwnershipRecord } from "../ownership-record.ts";
 import {
 	addressOf,
 	epochOf,
@@ -41,7 +42,9 @@ export function actions(world: World, broken: Break | null): Action[] {
 		if (next && next !== world) found.push({ text, world: next, fault });
 	};
 	consoleActions(world, add);
-	for (const side of [0, 1] as const) agentActions(world, side, broken, add);
+	for (const side of [0, 1] as const) if (side !== world.lost) agentActions(world, side, broken, add);
+	if (world.lossesLeft > 0) for (const side of [0, 1] as const) loss(world, side, add);
+	if (world.lost !== null) recoveryActions(world, world.lost === 0 ? 1 : 0, broken, add);
 	return found;
 }
 
@@ -49,7 +52,7 @@ type Add = (text: string, next: World | null, fault?: boolean) => void;
 
 function consoleActions(world: World, add: Add): void {
 	const { grant } = world;
-	if (!grant.permit && grant.highestEpoch <= world.moves) {
+	if (!grant.permit && world.lost === null && grant.highestEpoch <= world.moves) {
 		const epoch = grant.highestEpoch + 1;
 		const target: Side = hostOf(grant.ownerHostId) === 0 ? 1 : 0;
 		const granted = grantMove(grant, { migrationId: migrationOf(epoch), targetHostId: hostIdOf(target), expiresAt: 0 });
@@ -81,6 +84,34 @@ function consoleActions(world: World, add: Add): void {
 				add(`console: hears that the move under epoch ${epoch} has ended`, withGrant(world, settled));
 			}
 		}
+	}
+}
+
+/** A server is gone for good; the console knows it for dead. */
+function loss(world: World, side: Side, add: Add): void {
+	const gone = patchHost(world, side, { process: "absent", heldEpoch: 0, pending: [], step: "idle" });
+	add(`${hostNames[side]}: the server is lost for good`, { ...gone, lossesLeft: 0, lost: side }, true);
+}
+
+/** The console grants the guest to the server that is left, as often as it takes, and has it started. */
+function recoveryActions(world: World, side: Side, broken: Break | null, add: Add): void {
+	const { record, process, pending } = world.hosts[side];
+	const { grant, recoveryEpoch: epoch } = world;
+	const name = hostNames[side];
+	if (epoch === 0) {
+		const recoveryEpoch = grant.highestEpoch + 1;
+		const targets = [...world.targets];
+		targets[recoveryEpoch] = side;
+		const granted = { ...world, targets, recoveryEpoch, grant: { ...grant, highestEpoch: recoveryEpoch } };
+		add(`console: stores a grant of the guest to ${name} under epoch ${recoveryEpoch}`, granted);
+		return;
+	}
+	// The volumes are shared: with copied ones, some grants are rightly refused for ever.
+	const event = { type: "grant", guestId, epoch, process, fillsVolumes: false, at: 1 } as const;
+	const taken = decide(world, side, event, broken);
+	add(`${name}: gets the grant of epoch ${epoch}${outcome(taken)}`, taken.world);
+	if (process === "absent" && pending.length === 0 && refuseExecution(record, epoch) === null) {
+		add(`${name}: is told to start the guest`, patchHost(world, side, { process: "running" }));
 	}
 }
 
@@ -272,7 +303,7 @@ function queue(world: World, side: Side, effects: readonly Pending[]): World {
 
 /** Carries out the first pending effect, which may queue a note to `transition` in front of the others. */
 function carryOut(before: World, side: Side, effect: Pending, broken: Break | null): World {
-	const { record, pending, process } = before.hosts[side];
+	const { record, pending, process, heldEpoch } = before.hosts[side];
 	const rest = pending.slice(1);
 	const world = patchHost(before, side, { pending: rest });
 	const becomes = (state: ProcessState, note?: Pending) =>
@@ -286,6 +317,8 @@ function carryOut(before: World, side: Side, effect: Pending, broken: Break | nu
 		case "bootFromDisk": {
 			if (record?.role !== "owner" || record.arrival?.resumedAt !== null) return world;
 			const gone = effect.do === "letGo" && process === "absent";
+			const stale = process === "loaded" && heldEpoch !== record.epoch;
+			if (stale && !broken) throw new Error("memory of another epoch is let go");
 			return gone
 				? decide(world, side, { type: "recover", process }, broken).world
 				: becomes("running", { do: "noteArrived", epoch: record.epoch });
@@ -320,6 +353,7 @@ function carryOut(before: World, side: Side, effect: Pending, broken: Break | nu
 		case "noteRetired":
 			return decide(world, side, { type: "retired", migrationId: migrationOf(effect.epoch) }, broken).world;
 		case "clear":
+		case "endProcess":
 			return becomes("absent");
 		case "storeLate":
 			return store(world, side, effect.record);
@@ -346,6 +380,8 @@ function textOf(effect: Pending): string {
 			return "ends the old process";
 		case "clear":
 			return "ends what is left of the process";
+		case "endProcess":
+			return "ends the process whose memory the grant has made void";
 		case "noteArrived":
 			return `writes that it has arrived under epoch ${effect.epoch}, and answers`;
 		case "noteEnded":

@@ -20,9 +20,10 @@ export function violationOf(world: World): string | null {
  * The state in which everybody agrees and nothing is left over: the guest runs once, where the console says. It must be
  * within reach of every state, by steps that are no faults.
  */
-export function isSettled({ hosts, grant }: World): boolean {
+export function isSettled({ hosts, grant, lost }: World): boolean {
 	if (grant.permit) return false;
 	const owner = hostOf(grant.ownerHostId);
+	if (owner === lost) return false;
 	const { record, process, pending } = hosts[owner];
 	const other = hosts[owner === 0 ? 1 : 0];
 	return (
@@ -32,8 +33,9 @@ export function isSettled({ hosts, grant }: World): boolean {
 		record.arrival?.resumedAt !== null &&
 		process === "running" &&
 		pending.length === 0 &&
-		(other.record === null || other.record.role === "none") &&
-		other.process === "absent" &&
-		other.pending.length === 0
+		(lost !== null ||
+			((other.record === null || other.record.role === "none") &&
+				other.process === "absent" &&
+				other.pending.length === 0))
 	);
 }

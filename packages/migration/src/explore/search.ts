@@ -9,21 +9,25 @@ export interface Bounds {
 	crashes: number;
 	/** How often a held process may die. */
 	deaths: number;
+	/** How many servers may be lost for good, none or one; the console then grants the guest to the other. */
+	losses: number;
 	/** Stops with an error beyond this, so that a changed model does not fill the machine. */
 	maxStates: number;
 }
 
-/** What `./sterna explore handover` runs: there and back under many faults, and three moves under few. */
+/** What `./sterna explore handover` runs: there and back under many faults, three moves under few, and a server lost for good. */
 export const fullBounds: readonly Bounds[] = [
-	{ moves: 2, crashes: 3, deaths: 1, maxStates: 5_000_000 },
-	{ moves: 3, crashes: 1, deaths: 0, maxStates: 5_000_000 },
+	{ moves: 2, crashes: 3, deaths: 1, losses: 0, maxStates: 5_000_000 },
+	{ moves: 3, crashes: 1, deaths: 0, losses: 0, maxStates: 5_000_000 },
+	{ moves: 1, crashes: 2, deaths: 1, losses: 1, maxStates: 5_000_000 },
+	{ moves: 2, crashes: 1, deaths: 0, losses: 1, maxStates: 5_000_000 },
 ];
 
 /** With a mistake built in: fewest moves and faults first, so that the trace has no step that is not needed. */
 export const mistakeBounds: readonly Bounds[] = [
-	{ moves: 1, crashes: 1, deaths: 0, maxStates: 5_000_000 },
-	{ moves: 2, crashes: 0, deaths: 0, maxStates: 5_000_000 },
-	{ moves: 2, crashes: 1, deaths: 0, maxStates: 5_000_000 },
+	{ moves: 1, crashes: 1, deaths: 0, losses: 0, maxStates: 5_000_000 },
+	{ moves: 2, crashes: 0, deaths: 0, losses: 0, maxStates: 5_000_000 },
+	{ moves: 2, crashes: 1, deaths: 0, losses: 0, maxStates: 5_000_000 },
 ];
 
 export interface Exploration {

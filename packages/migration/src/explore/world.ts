@@ -1,7 +1,8 @@
 import { GuestId, HostId, MigrationId } from "@sterna/shared/ids";
 import type { PeerAddress } from "@sterna/shared/protocol/commands";
 import { firstGrant, type GuestGrant } from "../grants.ts";
-import type { Effect, OwnershipRecord, ProcessState } from "../handover.ts";
+import type { Effect, ProcessState } from "../handover.ts";
+import type { OwnershipRecord } from "../ownership-record.ts";
 
 /**
  * One state of the model: two hosts, their agents and processes, a console, one guest, and the network between them.
@@ -27,6 +28,12 @@ export interface World {
 	readonly moves: number;
 	readonly crashesLeft: number;
 	readonly deathsLeft: number;
+	/** How many servers may still be lost for good: none or one. */
+	readonly lossesLeft: number;
+	/** The server that is gone and proved dead: nothing of it happens any more, but what it sent may still arrive. */
+	readonly lost: 0 | 1 | null;
+	/** Durable at the console: it has granted the guest to the server that is left under this epoch; 0 while it has not. */
+	readonly recoveryEpoch: number;
 }
 
 export interface Host {
@@ -67,7 +74,7 @@ export const messages = [
 ] as const;
 export type MessageKind = (typeof messages)[number];
 
-/** Epochs 1 to 4 are in the model: the guest's first, and at most three moves. */
+/** Epochs 1 to 4 are in the model: the guest's first, and at most three moves, or two and a recovery. */
 export const maxMoves = 3;
 
 /** Nothing but reports is ever sent about epoch 1, so three moves fit into one 32-bit set. */
@@ -107,7 +114,7 @@ export function addressOf(host: 0 | 1): PeerAddress {
 }
 
 /** The guest runs on A under epoch 1; B has never heard of it. */
-export function firstWorld(bounds: { moves: number; crashes: number; deaths: number }): World {
+export function firstWorld(bounds: { moves: number; crashes: number; deaths: number; losses: number }): World {
 	const owner: OwnershipRecord = { role: "owner", guestId, epoch: 1, highestEpoch: 1, outgoing: null, arrival: null };
 	return {
 		hosts: [
@@ -123,6 +130,9 @@ export function firstWorld(bounds: { moves: number; crashes: number; deaths: num
 		moves: bounds.moves,
 		crashesLeft: bounds.crashes,
 		deathsLeft: bounds.deaths,
+		lossesLeft: bounds.losses,
+		lost: null,
+		recoveryEpoch: 0,
 	};
 }
 
@@ -137,6 +147,7 @@ const pendingKinds: readonly Pending["do"][] = [
 	"sendRun",
 	"retire",
 	"clear",
+	"endProcess",
 	"noteArrived",
 	"noteEnded",
 	"noteRetired",
@@ -159,6 +170,7 @@ export function keyOf(world: World): string {
 		permit | (targets << 3),
 		(world.streamed >> 2) | ((world.abandoned >> 2) << 3),
 		world.crashesLeft | (world.deathsLeft << 3) | (world.committed << 5),
+		world.lossesLeft | ((world.lost === null ? 0 : world.lost + 1) << 1) | (world.recoveryEpoch << 3),
 	);
 	return shared + hostKey(world.hosts[0]) + hostKey(world.hosts[1]);
 }
@@ -197,6 +209,7 @@ function epochOfPending(effect: Pending): number {
 		case "letGo":
 		case "bootFromDisk":
 		case "clear":
+		case "endProcess":
 			return 0;
 		case "answerRun":
 			return effect.arrival.epoch;

@@ -1,10 +1,11 @@
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId, HostId, MigrationId, VolumeId } from "@sterna/shared/ids";
 import type { MigrationReport } from "@sterna/shared/migration";
-import type { Decision, HandOverEvent, OwnershipRecord, ProcessState } from "../handover.ts";
+import type { Decision, HandOverEvent, ProcessState } from "../handover.ts";
 import { transition } from "../handover.ts";
 import type { JournalEntry, MoveFacts } from "../journal.ts";
 import { Move } from "../move.ts";
+import type { OwnershipRecord } from "../ownership-record.ts";
 import type { MigrationPorts, SourcePort, TargetPort } from "../ports.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
