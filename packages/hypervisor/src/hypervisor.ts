@@ -21,7 +21,7 @@ export interface Hypervisor {
 	probe(): Promise<HypervisorFacts>;
 	/**
 	 * Finds the guests that still run from an earlier life of the driver and connects to them again. Those that ended in
-	 * between are reported once, as `absent` with their ending. One whose QEMU does not answer counts as running.
+	 * between are reported once, as `absent` with their ending. One whose QEMU does not answer counts as running, or `loading` before its release.
 	 */
 	adopt(): Promise<ProcessReport[]>;
 	/** The guest's process as it is now; `absent` when there is none. */

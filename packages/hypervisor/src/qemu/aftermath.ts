@@ -1,9 +1,11 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import type { QemuGuest } from "./guest.ts";
+import type { GuestId } from "@sterna/shared/ids";
+import type { ProcessReport } from "../hypervisor.ts";
+import { absentReport, type QemuGuest } from "./guest.ts";
 import { lastWords } from "./launch.ts";
 import type { GuestPaths } from "./paths.ts";
-import { type GuestRecord, writeRecord } from "./record.ts";
+import { type GuestRecord, readRecord, writeRecord } from "./record.ts";
 import { removeTap } from "./tap.ts";
 
 /** As much as can be known of a process that ended: its exit when this life of the driver started it, and its last words. */
@@ -18,4 +20,13 @@ export async function cleanUp(paths: GuestPaths, record: GuestRecord): Promise<v
 	for (const tap of record.taps) if (tap !== null) await removeTap(tap).catch(() => undefined);
 	await rm(paths.socketFolder, { recursive: true, force: true }).catch(() => undefined);
 	await writeRecord(paths.record, record).catch(() => undefined);
+}
+
+/** Cleans up after a process that ended while no agent looked, and says so; null when its end is known already. */
+export async function foundEnded(id: GuestId, paths: GuestPaths): Promise<ProcessReport | null> {
+	const record = await readRecord(paths.record);
+	if (record === null || record.ending !== null) return null;
+	const ending = `it ended while no agent looked: ${(await lastWords(paths)) || "QEMU said nothing"}`;
+	await cleanUp(paths, { ...record, ending });
+	return absentReport(id, { ...record, ending });
 }

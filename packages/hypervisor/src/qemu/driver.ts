@@ -19,7 +19,7 @@ import type {
 } from "../hypervisor.ts";
 import { QmpClient } from "../qmp/client.ts";
 import type { QmpEvent } from "../qmp/generated/schema.ts";
-import { cleanUp, howItEnded } from "./aftermath.ts";
+import { cleanUp, foundEnded, howItEnded } from "./aftermath.ts";
 import { cancelMove } from "./cancel.ts";
 import { copyDisks } from "./disk-copy.ts";
 import { translate } from "./events.ts";
@@ -29,15 +29,16 @@ import {
 	label,
 	poweredOffEnding,
 	type QemuGuest,
+	qemuGuest,
 	refuseWhileMoving,
 	reportOf,
+	unheardReport,
 } from "./guest.ts";
-import { lastWords, launch } from "./launch.ts";
+import { launch } from "./launch.ts";
 import { checkRunFolder, guestPaths, openRunFolder } from "./paths.ts";
 import { chooseMachine, probeMachine } from "./probe.ts";
 import { findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
-import { type GuestRecord, readRecord } from "./record.ts";
-import { SerialLine } from "./serial.ts";
+import { readRecord } from "./record.ts";
 import { copyMemory, switchOver } from "./source.ts";
 import { readStats } from "./stats.ts";
 import { isLoaded, openForCopies, release } from "./target.ts";
@@ -60,7 +61,7 @@ export class QemuHypervisor implements Hypervisor {
 	readonly #guests = new Map<GuestId, QemuGuest>();
 	readonly #starting = new Set<GuestId>();
 	/** Guests whose process is there but whose monitor has not answered since this driver came. */
-	readonly #unheard = new Map<GuestId, { process: ProcessIdentity; report: ProcessReport }>();
+	readonly #unheard = new Map<GuestId, { process: ProcessIdentity; report: ProcessReport; settled: Promise<void> }>();
 	readonly #listeners = new Set<(event: HypervisorEvent) => void>();
 	#facts: Promise<HypervisorFacts> | null = null;
 	#closed = false;
@@ -126,7 +127,11 @@ export class QemuHypervisor implements Hypervisor {
 		const guest = this.#guests.get(guestId);
 		const unheard = this.#unheard.get(guestId);
 		if (guest) await this.#end(guest, "it was powered off");
-		else if (unheard) await killProcess(unheard.process);
+		else if (unheard) {
+			await killProcess(unheard.process);
+			// What belonged to it is cleaned up by whoever still tries to reach it: not beside the guest's next process.
+			await unheard.settled;
+		}
 	}
 
 	async pause(guestId: GuestId): Promise<void> {
@@ -213,7 +218,7 @@ export class QemuHypervisor implements Hypervisor {
 		complete: (guest: QemuGuest) => Promise<Result>,
 	): Promise<Result> {
 		const { id, name } = request.spec;
-		if (this.#guests.has(id) || this.#starting.has(id)) {
+		if (this.#guests.has(id) || this.#starting.has(id) || this.#unheard.has(id)) {
 			throw new SternaError("conflict", `guest ${name} has a process on this host already`);
 		}
 		this.#starting.add(id);
@@ -238,73 +243,57 @@ export class QemuHypervisor implements Hypervisor {
 		}
 	}
 
-	/** A guest whose monitor hangs keeps no other from being adopted; until it answers it counts as running. */
+	/** A guest whose monitor hangs, or whose record cannot be read, keeps no other from being adopted. */
 	async #adoptOrKeepTrying(id: GuestId, process: ProcessIdentity | undefined): Promise<ProcessReport | null> {
+		if (process === undefined) return foundEnded(id, this.#paths(id));
 		try {
 			return await this.#adoptOne(id, process);
-		} catch (error) {
+		} catch {
 			const record = await readRecord(this.#paths(id).record);
-			if (process === undefined || record === null) throw error;
-			const { accelerator, machine } = record;
-			const report = { guestId: id, state: "running", pid: process.pid, accelerator, machine, ending: null } as const;
-			this.#unheard.set(id, { process, report });
-			void this.#keepTrying(id, process);
+			const report = unheardReport(id, process, record);
+			this.#unheard.set(id, { process, report, settled: this.#keepTrying(id, process) });
 			return report;
 		}
 	}
 
+	/** Fulfilled when the process was heard, or is gone and cleaned up after. */
 	async #keepTrying(id: GuestId, process: ProcessIdentity): Promise<void> {
-		while (!this.#closed && this.#unheard.has(id)) {
+		for (;;) {
 			const gone = await waitUntilGone(process, 2000);
-			const report = await this.#adoptOne(id, gone ? undefined : process).catch(() => null);
+			if (this.#closed) return;
+			const report = gone
+				? ((await foundEnded(id, this.#paths(id))) ?? absentReport(id, await readRecord(this.#paths(id).record)))
+				: await this.#adoptOne(id, process).catch(() => null);
 			if (report === null) continue;
 			this.#unheard.delete(id);
 			this.#tell({ type: "stateChanged", report });
+			return;
 		}
 	}
 
-	async #adoptOne(id: GuestId, process: ProcessIdentity | undefined): Promise<ProcessReport | null> {
+	/** @throws when its monitor does not answer or its record cannot be read; it is then as if nobody had tried. */
+	async #adoptOne(id: GuestId, process: ProcessIdentity): Promise<ProcessReport> {
 		const paths = this.#paths(id);
 		const record = await readRecord(paths.record);
-		if (record === null) return null;
-		if (process === undefined) {
-			if (record.ending !== null) return null;
-			const ending = `it ended while no agent looked: ${(await lastWords(paths)) || "QEMU said nothing"}`;
-			await cleanUp(paths, { ...record, ending });
-			return absentReport(id, { ...record, ending });
-		}
+		if (record === null) throw new SternaError("internal", `the process of guest ${id} has no record that can be read`);
 		const options = { owner: `guest ${record.spec.name}`, greetingTimeoutMs: 3000 };
 		const monitor = await QmpClient.connect(paths.qmp, options).catch(() => QmpClient.connect(paths.rescue, options));
 		const guest = this.#keep({ id, record, process, monitor, exit: null });
-		const report = await reportOf(guest);
+		const report = await reportOf(guest).catch((error: unknown) => {
+			// The monitor serves one client at a time: the next try must not meet this one.
+			this.#guests.delete(id);
+			guest.serial.close();
+			guest.monitor.close();
+			throw error;
+		});
 		if (report.state === "absent") await this.#end(guest, poweredOffEnding);
 		return report;
 	}
 
-	#keep(what: {
-		id: GuestId;
-		record: GuestRecord;
-		process: ProcessIdentity;
-		monitor: QmpClient;
-		exit: Promise<string> | null;
-	}): QemuGuest {
-		const { id, record, process, monitor, exit } = what;
-		const paths = this.#paths(id);
+	#keep(what: Pick<QemuGuest, "id" | "record" | "process" | "monitor" | "exit">): QemuGuest {
 		const gone = Promise.withResolvers<void>();
-		const guest: QemuGuest = {
-			id,
-			paths,
-			process: { pid: process.pid, startTicks: process.startTicks },
-			exit,
-			gone: gone.promise,
-			record,
-			monitor,
-			serial: new SerialLine(paths.serial, paths.serialLog),
-			expectedEnding: null,
-			toldState: null,
-			move: null,
-		};
-		this.#guests.set(id, guest);
+		const guest = qemuGuest({ ...what, paths: this.#paths(what.id), gone: gone.promise });
+		this.#guests.set(what.id, guest);
 		this.#watch(guest, gone.resolve);
 		return guest;
 	}
@@ -312,7 +301,7 @@ export class QemuHypervisor implements Hypervisor {
 	#watch(guest: QemuGuest, tellGone: () => void): void {
 		guest.monitor.onEvent((event) => this.#onQmpEvent(guest, event));
 		guest.monitor.onClose(() => {
-			if (!this.#closed) void this.#onMonitorLost(guest, tellGone);
+			if (!this.#closed && this.#guests.get(guest.id) === guest) void this.#onMonitorLost(guest, tellGone);
 		});
 	}
 
@@ -322,12 +311,13 @@ export class QemuHypervisor implements Hypervisor {
 			if (this.#closed) return;
 			try {
 				guest.monitor = await QmpClient.connect(guest.paths.qmp, { owner: label(guest) });
-				this.#watch(guest, tellGone);
-				await this.#catchUp(guest);
-				return;
 			} catch {
 				await delay(500);
+				continue;
 			}
+			this.#watch(guest, tellGone);
+			await this.#catchUp(guest, guest.monitor);
+			return;
 		}
 		if (this.#closed) return;
 		const crashed = guest.expectedEnding === null;
@@ -342,10 +332,17 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	/** What the monitor said while nobody listened shows in the guest's state. */
-	async #catchUp(guest: QemuGuest): Promise<void> {
-		const report = await reportOf(guest);
-		if (report.state === "absent") this.#poweredOff(guest);
-		else await this.#tellState(guest);
+	async #catchUp(guest: QemuGuest, monitor: QmpClient): Promise<void> {
+		while (!monitor.closed) {
+			const report = await reportOf(guest).catch(() => null);
+			if (report?.state === "absent") this.#poweredOff(guest);
+			else if (report) await this.#tellState(guest);
+			else {
+				await delay(500);
+				continue;
+			}
+			return;
+		}
 	}
 
 	/** Asks QEMU to end, which closes its images in order; kills it when it does not. */

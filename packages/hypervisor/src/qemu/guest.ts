@@ -5,7 +5,7 @@ import type { QmpClient } from "../qmp/client.ts";
 import type { GuestPaths } from "./paths.ts";
 import type { ProcessIdentity } from "./process.ts";
 import type { GuestRecord } from "./record.ts";
-import type { SerialLine } from "./serial.ts";
+import { SerialLine } from "./serial.ts";
 import { processState } from "./state.ts";
 
 /** One guest's running process, as one life of the driver knows it. */
@@ -35,6 +35,15 @@ export interface SourceMove {
 	downtimeLimitMs: number | null;
 }
 
+/** A guest as one life of the driver begins to know it, with its serial line open. */
+export function qemuGuest(
+	what: Pick<QemuGuest, "id" | "paths" | "process" | "exit" | "gone" | "record" | "monitor">,
+): QemuGuest {
+	const { pid, startTicks } = what.process;
+	const serial = new SerialLine(what.paths.serial, what.paths.serialLog);
+	return { ...what, process: { pid, startTicks }, serial, expectedEnding: null, toldState: null, move: null };
+}
+
 /** The guest's name as errors say it. */
 export function label(guest: { record: GuestRecord }): string {
 	return `guest ${guest.record.spec.name}`;
@@ -62,6 +71,21 @@ export function absentReport(guestId: GuestId, record: GuestRecord | null): Proc
 		accelerator: null,
 		machine: record?.machine ?? null,
 		ending: record?.ending ?? null,
+	};
+}
+
+/**
+ * What is known of a process that does not answer. It counts as running, or as loading when it is a target that was not
+ * released: nobody has let its CPUs go.
+ */
+export function unheardReport(guestId: GuestId, process: ProcessIdentity, record: GuestRecord | null): ProcessReport {
+	return {
+		guestId,
+		state: record?.incoming ? "loading" : "running",
+		pid: process.pid,
+		accelerator: record?.accelerator ?? null,
+		machine: record?.machine ?? null,
+		ending: null,
 	};
 }
 
