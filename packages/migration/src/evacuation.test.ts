@@ -19,6 +19,7 @@ const guest = (n: number, gib = 2, patch: Partial<EvacuatingGuest> = {}): Evacua
 	diskBytes: 0,
 	dirtyBytesPerSecond: 0,
 	weight: 1,
+	leaving: false,
 	...patch,
 });
 
@@ -61,6 +62,21 @@ describe("an evacuation", () => {
 			cure: expect.any(String),
 		});
 		expect(start.map((move) => move.guestId)).toEqual([guestIdFor(2)]);
+	});
+
+	it("waits for a guest that a person moves away already, and takes it along when that move fails", () => {
+		const hosts = [placementHost(2)];
+		const waiting = stepEvacuation(fresh(), view([guest(1, 2, { leaving: true })], hosts));
+		expect(waiting).toMatchObject({ start: [], finished: false });
+		expect(stepEvacuation(waiting.evacuation, view([guest(1)], hosts)).start).toHaveLength(1);
+		expect(stepEvacuation(waiting.evacuation, view([], hosts))).toMatchObject({ finished: true, empty: true });
+	});
+
+	it("is not over while a guest is still on its way to the host, and takes it along when it arrives", () => {
+		const arriving = view([], [placementHost(2)], { incomingMoves: new Map([[hostIdFor(1), 1]]) });
+		const before = stepEvacuation(fresh(), arriving);
+		expect(before).toMatchObject({ finished: false, empty: false });
+		expect(stepEvacuation(before.evacuation, view([guest(1)], [placementHost(2)])).start).toHaveLength(1);
 	});
 
 	it("takes a blocked guest up again when room appears", () => {

@@ -40,6 +40,8 @@ export interface EvacuatingGuest {
 	dirtyBytesPerSecond: number;
 	/** How much its loss would cost beside the others'; 1 is ordinary. */
 	weight: number;
+	/** Somebody else's move takes it away already: its end is waited for. */
+	leaving: boolean;
 }
 
 /** What is so at the moment. */
@@ -57,7 +59,7 @@ export interface EvacuationStep {
 	evacuation: Evacuation;
 	/** Moves to start now, in this order. */
 	start: readonly { guestId: GuestId; targetHostId: HostId }[];
-	/** Nothing moves and nothing waits. `empty`: the host may go to maintenance; else the rows name who is left and why. */
+	/** Nothing moves, nothing waits and nobody is on the way here. `empty`: the host may go to maintenance; else the rows name who is left and why. */
 	finished: boolean;
 	empty: boolean;
 }
@@ -94,7 +96,7 @@ export function stepEvacuation(before: Evacuation, view: EvacuationView): Evacua
 	const start: { guestId: GuestId; targetHostId: HostId }[] = [];
 	for (const guest of inOrder(view.guests)) {
 		const row = evacuation.rows.find((candidate) => candidate.guestId === guest.spec.id);
-		if (guest.state !== "running" || row?.state !== "pending") continue;
+		if (guest.state !== "running" || guest.leaving || row?.state !== "pending") continue;
 		const { target, reason } = chooseTarget(evacuation, row, guest, [...hosts.values()], incoming);
 		if (target === null) {
 			const cure = "add memory, storage or a host, or shut the guest down";
@@ -116,7 +118,8 @@ export function stepEvacuation(before: Evacuation, view: EvacuationView): Evacua
 		incoming.set(targetHostId, (incoming.get(targetHostId) ?? 0) + 1);
 		hosts.set(targetHostId, promised(target, guest.spec));
 	}
-	const finished = !evacuation.rows.some((row) => row.state === "pending" || row.state === "moving");
+	const arriving = view.incomingMoves.get(evacuation.hostId) ?? 0;
+	const finished = arriving === 0 && !evacuation.rows.some((row) => row.state === "pending" || row.state === "moving");
 	return {
 		evacuation,
 		start,

@@ -22,6 +22,8 @@ export const deadlines = {
 	undoStepMs: 10_000,
 	/** Between two tries of what is tried until it works. */
 	retryMs: 1_000,
+	/** The longest time between two tries of what may wait. */
+	rareRetryMs: 300_000,
 	/** How often the source says that it is alive, and how long an incomplete target waits for that. */
 	renewMs: 15_000,
 	leaseMs: 60_000,

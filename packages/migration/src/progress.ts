@@ -46,7 +46,7 @@ export function migrationReport(
 		endedAt: ended ? (journal.at(-1)?.at ?? null) : null,
 		phases,
 		disk: live.disk && { totalBytes: live.disk.totalBytes, transferredBytes: live.disk.transferredBytes },
-		memory: live.memory && memoryOf(live.memory),
+		memory: live.memory && memoryOf(live.memory, hasSentMemory(journal)),
 		predictedDowntimeMs: live.memory?.expectedDowntimeMs ?? null,
 		measuredDowntimeMs: downtimeOf(journal),
 		error: failureOf(journal)?.error ?? null,
@@ -54,15 +54,48 @@ export function migrationReport(
 	};
 }
 
-/** One journal entry as a sentence. */
+const phaseWords: Record<MigrationPhase, { began: string; done: string; undone: string }> = {
+	prepareTarget: {
+		began: "preparing the target",
+		done: "the target is prepared",
+		undone: "the target has discarded what it had",
+	},
+	copyDisks: {
+		began: "copying the disks",
+		done: "the disks are in sync",
+		undone: "the copying of the disks is undone",
+	},
+	copyMemory: {
+		began: "copying memory",
+		done: "memory copied, but for the last changes",
+		undone: "the copying of memory is undone",
+	},
+	switchOver: {
+		began: "sending the last changes",
+		done: "the target has everything",
+		undone: "the guest runs on its old host",
+	},
+	handOver: {
+		began: "handing the guest over",
+		done: "the guest is handed over",
+		undone: "the hand-over is undone",
+	},
+	retireSource: {
+		began: "removing the guest from its old host",
+		done: "the guest is removed from its old host",
+		undone: "the removing is undone",
+	},
+};
+
+/** One journal entry as a person reads it. */
 export function tell(entry: JournalEntry): string {
 	switch (entry.type) {
 		case "opened":
 			return `${entry.move.guestName} is to move to ${entry.move.target.name} under epoch ${entry.move.epoch}`;
 		case "phaseBegan":
-			return `${entry.phase} began`;
+			return phaseWords[entry.phase].began;
 		case "phaseDone":
-			return `${entry.phase} done`;
+			return phaseWords[entry.phase].done;
 		case "prepared":
 			return entry.copiedVolumes.length === 0
 				? "the target is ready; its disks are shared"
@@ -76,7 +109,7 @@ export function tell(entry: JournalEntry): string {
 		case "undoing":
 			return entry.cancelled ? "cancelled; undoing" : `undoing: ${entry.error.message}`;
 		case "undone":
-			return `${entry.phase} undone`;
+			return phaseWords[entry.phase].undone;
 		case "ended":
 			return entry.state;
 		case "note":
@@ -111,7 +144,14 @@ function downtimeOf(journal: readonly JournalEntry[]): number | null {
 	return paused && heard ? Math.max(0, heard.at - paused.at) : null;
 }
 
-function memoryOf(memory: MemoryProgress): NonNullable<MigrationReport["memory"]> {
-	const { totalBytes, transferredBytes, remainingBytes, passes, dirtyBytesPerSecond, bytesPerSecond } = memory;
+function hasSentMemory(journal: readonly JournalEntry[]): boolean {
+	const sent = journal.some((entry) => entry.type === "phaseDone" && entry.phase === "switchOver");
+	return sent && !journal.some((entry) => entry.type === "undoing");
+}
+
+/** The last look at the copying was before the switchover: what was left then has been sent since. */
+function memoryOf(memory: MemoryProgress, isSent: boolean): NonNullable<MigrationReport["memory"]> {
+	const { totalBytes, transferredBytes, passes, dirtyBytesPerSecond, bytesPerSecond } = memory;
+	const remainingBytes = isSent ? 0 : memory.remainingBytes;
 	return { totalBytes, transferredBytes, remainingBytes, passes, dirtyBytesPerSecond, bytesPerSecond };
 }

@@ -59,21 +59,21 @@ describe("a move without faults", () => {
 		]);
 		expect(hosts.journal.map(tell)).toEqual([
 			"web is to move to tern under epoch 2",
-			"prepareTarget began",
+			"preparing the target",
 			"the target is ready; 1 disk to copy",
-			"prepareTarget done",
-			"copyDisks began",
-			"copyDisks done",
-			"copyMemory began",
+			"the target is prepared",
+			"copying the disks",
+			"the disks are in sync",
+			"copying memory",
 			"the guest is paused",
-			"copyMemory done",
-			"switchOver began",
-			"switchOver done",
-			"handOver began",
+			"memory copied, but for the last changes",
+			"sending the last changes",
+			"the target has everything",
+			"handing the guest over",
 			"the guest runs on the target",
-			"handOver done",
-			"retireSource began",
-			"retireSource done",
+			"the guest is handed over",
+			"removing the guest from its old host",
+			"the guest is removed from its old host",
 			"completed",
 		]);
 	});
@@ -90,6 +90,13 @@ describe("a move without faults", () => {
 		expect(report?.phases.map((phase) => phase.phase)).toEqual(phases.map((phase) => phase.name));
 		expect(report?.phases.every((phase) => phase.endedAt !== null)).toBe(true);
 		expect(report).toMatchObject({ state: "completed", error: null });
+	});
+
+	it("has nothing left of memory to send when it has switched over, and still says how much it sent", async () => {
+		const { hosts, report } = await move(null);
+		expect(report?.memory).toMatchObject({ remainingBytes: 0, transferredBytes: 200 });
+		const left = hosts.reports.map(({ memory }) => memory?.remainingBytes ?? null);
+		expect([...new Set(left)]).toEqual([null, 80, 5, 0]);
 	});
 
 	it("makes every call that the list of fault points names", async () => {
@@ -166,6 +173,17 @@ describe("a move whose target falls silent", async () => {
 			"target loaded",
 			"source running",
 		]);
+	});
+
+	it("is asked to discard ever more rarely, and the journal tells of the first try and of the last", async () => {
+		const outcome = await move({ at: at("source.copyMemory"), kind: "targetAway", awayMs: 30 * 60_000 });
+		expectSettled(outcome);
+		const told = outcome.hosts.journal.map(tell);
+		expect(told.filter((text) => text.includes("has not confirmed the discard"))).toHaveLength(1);
+		expect(told.at(-1)).toBe("the target has discarded what it had");
+		const asked = outcome.hosts.calls.filter((call) => call === "target.discard").length;
+		expect(asked).toBeGreaterThan(8);
+		expect(asked).toBeLessThan(15);
 	});
 
 	it.each(["source.copyDisks", "source.copyMemory", "source.switchOver"])(

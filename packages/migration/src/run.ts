@@ -86,12 +86,14 @@ async function unwind(move: Move, error: SternaError): Promise<MigrationReport> 
 /**
  * Tells the target of a move that did not happen to throw away what it has, until it confirms. Call it in the background
  * when `owesDiscard(move.journal)` after `runMigration` or `resumeMigration`; harmless while it is owed, because the
- * target's CPUs are held.
+ * target's CPUs are held. Tries become rarer, and the journal tells of the first that failed and of the one that worked.
  */
 export async function settleDiscard(move: Move): Promise<void> {
+	let delayMs: number = deadlines.renewMs;
 	while (owesDiscard(move.journal) && !(await discardOnce(move))) {
 		if (move.stop.aborted) throw abortError(move.stop);
-		await pause(move.ports.clock, deadlines.renewMs, move.stop);
+		await pause(move.ports.clock, delayMs, move.stop);
+		delayMs = Math.min(2 * delayMs, deadlines.rareRetryMs);
 	}
 }
 
@@ -136,6 +138,8 @@ function isDone(move: Move, phase: Phase): boolean {
 	return move.journal.some((entry) => entry.type === "phaseDone" && entry.phase === phase.name);
 }
 
+const unconfirmed = "the target has not confirmed the discard yet";
+
 /** True when the target confirmed. A target that refuses has nothing of this move to discard. */
 async function discardOnce(move: Move): Promise<boolean> {
 	try {
@@ -143,7 +147,8 @@ async function discardOnce(move: Move): Promise<boolean> {
 	} catch (thrown) {
 		const { code, message } = asSternaError(thrown);
 		if (code === "unavailable" || code === "timeout" || code === "internal") {
-			move.remark(`the target has not confirmed the discard yet: ${message}`);
+			const isNoted = move.journal.some((entry) => entry.type === "note" && entry.text.startsWith(unconfirmed));
+			if (!isNoted) move.remark(`${unconfirmed}: ${message}`);
 			return false;
 		}
 	}

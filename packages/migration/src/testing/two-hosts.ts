@@ -35,7 +35,7 @@ export type FaultKind =
 	| "targetCrashes"
 	| "heldProcessDies"
 	| "cancel"
-	/** From this call on the target cannot be reached for a minute. */
+	/** From this call on the target cannot be reached for some time. */
 	| "targetAway"
 	/** The call never comes back. */
 	| "hangs";
@@ -43,6 +43,8 @@ export interface Fault {
 	/** Which call, counted from the first of the first life. */
 	at: number;
 	kind: FaultKind;
+	/** How long `targetAway` lasts; a minute when it is not said. */
+	awayMs?: number;
 }
 
 class Crash extends Error {}
@@ -247,7 +249,7 @@ export class TwoHosts {
 		if (life !== this.#life) return new Promise(() => {});
 		const index = this.calls.push(name) - 1;
 		const fault = this.#fault?.at === index ? this.#fault.kind : null;
-		if (fault === "targetAway") this.#targetAwayUntil = this.clock.now() + 60_000;
+		if (fault === "targetAway") this.#targetAwayUntil = this.clock.now() + (this.#fault?.awayMs ?? 60_000);
 		if (name.startsWith("target.") && this.clock.now() < this.#targetAwayUntil) {
 			throw new SternaError("unavailable", "the target cannot be reached");
 		}
