@@ -36,6 +36,7 @@ function evacuatingGuest(guest: GuestEntry, inventory: Inventory, now: number): 
 		diskBytes: localDiskBytes(guest, inventory),
 		dirtyBytesPerSecond: 0,
 		weight: 1,
+		leaving: guest.grant.permit !== null,
 	};
 }
 
