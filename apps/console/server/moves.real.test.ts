@@ -294,6 +294,32 @@ describe("a failing host", () => {
 	});
 });
 
+test("a failing host that dies while it is emptied does not keep the next failing host from being emptied", async () => {
+	for (const name of ["rack2-01", "rack2-02"]) {
+		const { joinLine } = await api.hosts.createJoinToken.mutate({});
+		agents.push(await ScriptedAgent.join(joinLine, name, fleet));
+	}
+	const [dying, ill] = agents.slice(-2);
+	if (!dying || !ill) throw new Error("no agents");
+	await newGuest("left-behind", agents.indexOf(dying));
+	await newGuest("must-leave", agents.indexOf(ill));
+	const running = async () =>
+		(await api.evacuations.list.query({ state: ["running"] })).rows.map(({ host }) => host.name);
+	fleet.holdAt = "copyMemory";
+	dying.setFindings([{ ...badMemory(), signal: "dying" }]);
+	await until("the first evacuation", async () => fleet.waiting === 1);
+	await dying.disconnect();
+	ill.setFindings([{ ...badMemory(), signal: "ill" }]);
+	await until("the second evacuation", async () => (await running()).includes("rack2-02"));
+	await api.hosts.revoke.mutate({ hostId: dying.identity.hostId, reason: "it is scrap" });
+	await until("the end of the first", async () => !(await running()).includes("rack2-01"));
+	fleet.letGo();
+	await until("the end of the second", async () => (await running()).length === 0);
+	expect((await guest((await api.guests.list.query({ filter: "must-leave" })).rows[0]?.id ?? "")).host.name).not.toBe(
+		"rack2-02",
+	);
+});
+
 test("every step is in the event log, and its chain of hashes holds", async () => {
 	const { events, brokenAt } = await api.events.verify.query();
 	expect(brokenAt).toBeNull();

@@ -161,6 +161,7 @@ export class Evacuations {
 		const recorded = this.#recordOutcomes(before, items);
 		if (entry.cancelRequested) return this.#stepCancelled(entry, recorded, items);
 		const host = inventory.host(entry.hostId);
+		if (host.revokedAt !== null) return this.#stepRevoked(entry, recorded, items);
 		// While nobody hears the host, nothing can be started, and what its guests do is not known.
 		if (!host.connected || !host.lastReport) return this.#store(entry, recorded, items);
 		const step = stepEvacuation(recorded, sightOf(entry.hostId, inventory, now()));
@@ -198,6 +199,18 @@ export class Evacuations {
 		const rows = evacuation.rows.map((row) => (row.state === "pending" ? { ...row, state: "blocked" as const } : row));
 		await this.#store(entry, { ...evacuation, rows }, items, "cancelled");
 		if (!rows.some((row) => row.state === "moving")) await this.#end(entry, "cancelled", "normal");
+	}
+
+	/** Nothing can be asked of a revoked host any more; its place in the queue of evacuations is needed by others. */
+	async #stepRevoked(entry: EvacuationEntry, evacuation: Evacuation, items: ItemRow[]): Promise<void> {
+		const reason = "its host was revoked and cannot be reached";
+		const rows = evacuation.rows.map((row) =>
+			row.state === "pending" || row.state === "moving"
+				? { ...row, state: "blocked" as const, reason, cure: null }
+				: row,
+		);
+		await this.#store(entry, { ...evacuation, rows }, items);
+		await this.#end(entry, "incomplete", "maintenance");
 	}
 
 	/** What has become of the rows that were moving: their migrations know. */

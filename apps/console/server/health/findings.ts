@@ -73,8 +73,9 @@ export class Findings {
 	async #decide(): Promise<void> {
 		const { inventory, now } = this.#core;
 		const hosts = [...inventory.hosts.values()].filter((host) => host.revokedAt === null);
+		// One whose host died meanwhile stands still; it must not keep another failing host from being emptied.
 		const automaticEvacuations = [...inventory.evacuations.values()].filter(
-			(evacuation) => evacuation.requestedBy === policyActor,
+			({ requestedBy, hostId }) => requestedBy === policyActor && inventory.host(hostId).connected,
 		).length;
 		for (const decision of decideHealth({ now: now(), hosts: hosts.map(policyHost), automaticEvacuations })) {
 			await this.#carryOut(decision);
