@@ -37,7 +37,12 @@ export async function startDetached(command: readonly string[], logPath: string,
 			throw new SternaError("unavailable", `${program} cannot be started`, { cause });
 		});
 		const pid = child.pid ?? 0;
-		return { pid, startTicks: (await readStartTicks(pid)) ?? 0, ended: ended.promise };
+		const startTicks = await readStartTicks(pid).catch((error: unknown) => {
+			// What cannot be known again must not run on.
+			child.kill("SIGKILL");
+			throw error;
+		});
+		return { pid, startTicks: startTicks ?? 0, ended: ended.promise };
 	} finally {
 		await log.close();
 	}
@@ -57,9 +62,15 @@ export async function findBySocket(socketPaths: readonly string[]): Promise<Map<
 	return found;
 }
 
-/** True while this very process is there and not only waits to be reaped. */
+/**
+ * True while this very process is there and not only waits to be reaped. One that cannot be looked at counts as there:
+ * what follows from an end (taps, sockets, volumes that go) must not befall a guest that runs.
+ */
 export async function isAlive({ pid, startTicks }: ProcessIdentity): Promise<boolean> {
-	return (await readStartTicks(pid)) === startTicks;
+	return readStartTicks(pid).then(
+		(ticks) => ticks === startTicks,
+		() => true,
+	);
 }
 
 /** Kills this very process and waits until it is gone. @throws {SternaError} `timeout` when the kernel does not let it go (a hung disk). */
@@ -96,25 +107,36 @@ export async function readUsage(
 	return { cpuTimeMs: (Number(fields[11]) + Number(fields[12])) * 10, residentBytes: Number(fields[21]) * 4096 };
 }
 
-async function readStartTicks(pid: number): Promise<number | null> {
+/** Null when there is no such process. @throws when it cannot be looked at: no more files can be opened. */
+export async function readStartTicks(pid: number): Promise<number | null> {
 	const fields = await readStat(pid);
 	return fields === null ? null : Number(fields[19]);
 }
 
 /** The fields of /proc/pid/stat from the third (state) on; null when gone or a zombie. */
 async function readStat(pid: number): Promise<string[] | null> {
-	try {
-		const text = await readFile(`/proc/${pid}/stat`, "utf8");
-		// The second field is the program's name in parentheses, and may have any character in it.
-		const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-		return fields[0] === "Z" || fields[0] === "X" ? null : fields;
-	} catch {
-		return null;
-	}
+	const text = await readOfProcess(pid, "stat");
+	if (text === null) return null;
+	// The second field is the program's name in parentheses, and may have any character in it.
+	const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+	return fields[0] === "Z" || fields[0] === "X" ? null : fields;
 }
 
 async function readCommandLine(pid: number): Promise<string> {
-	return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ");
+	return ((await readOfProcess(pid, "cmdline")) ?? "").replaceAll("\0", " ");
+}
+
+/** What of /proc/pid cannot be read because it is gone (ESRCH: meanwhile), or hidden because it is another user's. */
+const notThere = new Set(["ENOENT", "ESRCH", "EACCES", "EPERM"]);
+
+/** A file of /proc/pid; null when there is no such process of ours. */
+async function readOfProcess(pid: number, name: "stat" | "cmdline"): Promise<string | null> {
+	try {
+		return await readFile(`/proc/${pid}/${name}`, "utf8");
+	} catch (error) {
+		if (error instanceof Error && "code" in error && notThere.has(String(error.code))) return null;
+		throw error;
+	}
 }
 
 async function isSystemdInCharge(): Promise<boolean> {
