@@ -18,7 +18,14 @@ const owner = (epoch: number): OwnershipRecord => ({
 	outgoing: null,
 	arrival: null,
 });
-const begin = (epoch: number): HandOverEvent => ({ type: "beginMove", migrationId: move(epoch), epoch, target: peer });
+const permit = { payload: "cGVybWl0", signature: "c2lnbmVk" };
+const begin = (epoch: number): HandOverEvent => ({
+	type: "beginMove",
+	migrationId: move(epoch),
+	epoch,
+	target: peer,
+	permit,
+});
 const release = (epoch: number, process: ProcessState = "handedOver", targetLoaded = true): HandOverEvent => ({
 	type: "release",
 	migrationId: move(epoch),

@@ -40,7 +40,7 @@ export type HandOverEvent =
 	/** Console: the guest is deleted here. */
 	| { type: "forget"; epoch: Epoch }
 	/** Source: a permit arrived. */
-	| { type: "beginMove"; migrationId: MigrationId; epoch: Epoch; target: PeerAddress }
+	| ({ type: "beginMove" } & Omit<Outgoing, "abandoned">)
 	/** Source: everything is sent and the target said `loaded`. The commit point. */
 	| { type: "release"; migrationId: MigrationId; process: ProcessState; targetLoaded: boolean }
 	/** Source: a failure or a cancel before the commit point. */
@@ -225,13 +225,13 @@ function forget(record: OwnershipRecord, { epoch }: Event<"forget">): Decision {
 	return refuseExecution(record, epoch) ?? accept(floor(record), { do: "clear" });
 }
 
-function beginMove(record: OwnershipRecord, { migrationId, epoch, target }: Event<"beginMove">): Decision {
+function beginMove(record: OwnershipRecord, { type: _, ...move }: Event<"beginMove">): Decision {
 	if (record.role !== "owner") return refuse("wrong_state", `this host does not own the guest (${describe(record)})`);
-	if (record.outgoing?.migrationId === migrationId) return keep();
-	if (epoch <= record.highestEpoch) return stale(record, epoch);
+	if (record.outgoing?.migrationId === move.migrationId) return keep();
+	if (move.epoch <= record.highestEpoch) return stale(record, move.epoch);
 	if (record.outgoing) return refuse("wrong_state", `the guest is already moving under epoch ${record.outgoing.epoch}`);
 	if (record.arrival?.resumedAt === null) return refuse("wrong_state", arriving);
-	return accept({ ...record, highestEpoch: epoch, outgoing: { migrationId, epoch, target, abandoned: false } });
+	return accept({ ...record, highestEpoch: move.epoch, outgoing: { ...move, abandoned: false } });
 }
 
 function release(record: OwnershipRecord, { migrationId, process, targetLoaded }: Event<"release">): Decision {

@@ -2,6 +2,7 @@ import { WireError } from "@sterna/shared/errors";
 import { Epoch, GuestId, HostId, MigrationId, TimestampMs, VolumeId } from "@sterna/shared/ids";
 import { MigrationOptions, MigrationPhase } from "@sterna/shared/migration";
 import { PeerAddress } from "@sterna/shared/protocol/commands";
+import { SignedPermit } from "@sterna/shared/protocol/permit";
 import { z } from "zod";
 
 /** What a move is: everything that is needed to take it up again after a restart of the source's agent. */
@@ -12,6 +13,8 @@ export const MoveFacts = z.strictObject({
 	epoch: Epoch,
 	sourceHostId: HostId,
 	target: PeerAddress,
+	/** What allows the move; shown again for a discard. Null when the journal was lost after the hand-over: nothing is discarded then. */
+	permit: SignedPermit.nullable(),
 	options: MigrationOptions,
 	startedAt: TimestampMs,
 });

@@ -1,6 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { VolumeId } from "@sterna/shared/ids";
 import type { MigrationReport } from "@sterna/shared/migration";
+import type { SignedPermit } from "@sterna/shared/protocol/permit";
 import type { Decision, HandOverEvent } from "./handover.ts";
 import { transition } from "./handover.ts";
 import { copiedVolumes, type JournalEntry, type MoveFacts } from "./journal.ts";
@@ -121,6 +122,12 @@ export class Move {
 	needStreams(): Streams {
 		if (!this.streams) throw new SternaError("internal", "the streams to the target are not open");
 		return this.streams;
+	}
+
+	/** @throws {SternaError} `internal` for a move that was handed over and has lost its journal. */
+	needPermit(): SignedPermit {
+		if (!this.facts.permit) throw new SternaError("internal", "the permit of the move is lost");
+		return this.facts.permit;
 	}
 
 	/** @throws {SternaError} `internal` when the phases are out of order. */

@@ -1,5 +1,6 @@
 import { Epoch, GuestId, HostId, MigrationId, TimestampMs } from "@sterna/shared/ids";
 import { PeerAddress } from "@sterna/shared/protocol/commands";
+import { SignedPermit } from "@sterna/shared/protocol/permit";
 import { z } from "zod";
 
 /** How the guest came to run here: the answer to `incoming.run`, kept so that every repetition is answered the same way. */
@@ -18,6 +19,8 @@ export const Outgoing = z.strictObject({
 	migrationId: MigrationId,
 	epoch: Epoch,
 	target: PeerAddress,
+	/** What allows to ask for the target's discard, when the journal is lost. */
+	permit: SignedPermit,
 	/** It is being unwound and can no longer be released. */
 	abandoned: z.boolean(),
 });

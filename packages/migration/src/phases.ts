@@ -53,8 +53,10 @@ const prepareTarget: Phase = {
 		const copiedVolumes = Object.keys(move.prepared.diskTickets).map((id) => VolumeId.parse(id));
 		await move.note({ type: "prepared", copiedVolumes });
 	},
-	undo: ({ ports }) =>
-		within(ports.clock, deadlines.undoStepMs, "the target to discard what it has", null, () => ports.target.discard()),
+	undo: (move) =>
+		within(move.ports.clock, deadlines.undoStepMs, "the target to discard what it has", null, () =>
+			move.ports.target.discard(move.needPermit()),
+		),
 };
 
 const copyDisks: Phase = {

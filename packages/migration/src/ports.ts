@@ -1,6 +1,7 @@
 import type { GuestId, MigrationId, VolumeId } from "@sterna/shared/ids";
 import type { MigrationReport } from "@sterna/shared/migration";
 import type { Output } from "@sterna/shared/protocol/commands";
+import type { SignedPermit } from "@sterna/shared/protocol/permit";
 import type { Decision, ProcessState } from "./handover.ts";
 import type { JournalEntry } from "./journal.ts";
 import type { OwnershipRecord } from "./ownership-record.ts";
@@ -49,7 +50,7 @@ export interface TargetPort {
 	prepare(signal: AbortSignal): Promise<PreparedTarget>;
 	renew(): Promise<Output<"incoming.renew">>;
 	run(): Promise<Output<"incoming.run">>;
-	discard(): Promise<void>;
+	discard(permit: SignedPermit): Promise<void>;
 }
 
 /** The ownership records of this host, one file per guest. */

@@ -6,7 +6,8 @@ import { facts, guestId } from "./testing/two-hosts.ts";
 
 const { migrationId, target } = facts;
 const common = { guestId, highestEpoch: 2, arrival: null };
-const outgoing = { migrationId, epoch: 2, target, abandoned: false };
+const permit = { payload: "cGVybWl0", signature: "c2lnbmVk" };
+const outgoing = { migrationId, epoch: 2, target, permit, abandoned: false };
 const opened: JournalEntry = { type: "opened", at: 1, move: facts };
 const cancelled: JournalEntry = {
 	type: "undoing",

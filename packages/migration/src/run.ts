@@ -115,8 +115,9 @@ async function begin(move: Move): Promise<void> {
 	if (decision.verdict === "refuse") throw new SternaError(decision.code, decision.message);
 }
 
-function beginning({ facts: { migrationId, epoch, target } }: Move) {
-	return { type: "beginMove", migrationId, epoch, target } as const;
+function beginning(move: Move) {
+	const { migrationId, epoch, target } = move.facts;
+	return { type: "beginMove", migrationId, epoch, target, permit: move.needPermit() } as const;
 }
 
 function noteUndoing(move: Move, error: SternaError): Promise<void> {

@@ -7,6 +7,7 @@ import { decide, type LifecycleCommand } from "./decide.ts";
 const guestId = newId(GuestId);
 const migrationId = newId(MigrationId);
 const target = { hostId: newId(HostId), name: "server-2", address: "10.0.0.2", port: 7676 };
+const permit = { payload: "cGVybWl0", signature: "c2lnbmVk" };
 const owner: OwnershipRecord = {
 	role: "owner",
 	guestId,
@@ -58,7 +59,7 @@ test.each([
 	],
 	[
 		"a guest that is being moved away",
-		{ ...owner, highestEpoch: 5, outgoing: { migrationId, epoch: 5, target, abandoned: false } },
+		{ ...owner, highestEpoch: 5, outgoing: { migrationId, epoch: 5, target, permit, abandoned: false } },
 		4,
 		"wrong_state",
 	],

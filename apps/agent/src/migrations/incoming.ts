@@ -139,17 +139,17 @@ export class IncomingMoves {
 		});
 	}
 
-	/** Throws away what arrived. Unknown or settled otherwise: no change. */
-	discard(
-		{ migrationId, guestId, epoch }: ParsedInput<"incoming.discard">,
-		caller: Caller,
-	): Promise<Output<"incoming.discard">> {
-		return this.#context.queue.run(guestId, async () => {
-			const { store } = this.#context;
-			const before = await store.read(guestId);
-			if (before?.role === "incoming" && before.migrationId === migrationId) {
-				refuseOtherSource(before.sourceHostId, caller);
-			}
+	/**
+	 * Throws away what arrived, and refuses its epoch from then on. Settled otherwise: no change.
+	 * @throws {SternaError} `forbidden` to anyone but the source that the console's permit names: whoever could raise the
+	 * epochs that a host refuses could keep guests off it.
+	 */
+	async discard(input: ParsedInput<"incoming.discard">, caller: Caller): Promise<Output<"incoming.discard">> {
+		const { hostId, queue, verifyPermit } = this.#context;
+		const { guestId, migrationId, epoch, sourceHostId, targetHostId } = verifyPermit(input.permit);
+		if (targetHostId !== hostId) throw new SternaError("forbidden", "the permit is for another target");
+		refuseOtherSource(sourceHostId, caller);
+		return queue.run(guestId, async () => {
 			await this.#observe("target:discard");
 			await this.#decide(guestId, { type: "discard", guestId, migrationId, epoch });
 			await this.#clear(guestId);

@@ -1,5 +1,6 @@
 import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
+import { TestConsole } from "../fixtures/test-console.ts";
 import { simulatedKind } from "./testing/guest-kinds.ts";
 import { TwoHosts, until } from "./testing/two-hosts.ts";
 
@@ -138,15 +139,38 @@ describe("two hosts", () => {
 		const move = await world.startMove();
 		await reached;
 		const name = { migrationId: move.migrationId, guestId: world.spec.id };
-		const say = (command: "incoming.run" | "incoming.discard") =>
-			peers.call(target.address, command, { ...name, epoch: world.epoch });
+		const epoch = world.epoch;
+		const permit = await world.permit({ migrationId: move.migrationId, epoch });
 		await expect(peers.call(target.address, "incoming.renew", name)).rejects.toMatchObject({ code: "forbidden" });
-		await expect(say("incoming.run")).rejects.toMatchObject({ code: "forbidden" });
-		await expect(say("incoming.discard")).rejects.toMatchObject({ code: "forbidden" });
+		const run = peers.call(target.address, "incoming.run", { ...name, epoch });
+		await expect(run).rejects.toMatchObject({ code: "forbidden" });
+		const discard = peers.call(target.address, "incoming.discard", { permit });
+		await expect(discard).rejects.toMatchObject({ code: "forbidden" });
 		expect(credentials.cert).not.toBe("");
 		close();
 		world.source.host.goOn();
 		expect(await move.ended()).toMatchObject({ state: "completed" });
+		world.moved();
+		await world.expectOneGuest();
+	});
+
+	test("no host can make another refuse epochs of a guest by a discard that the console has not permitted", async () => {
+		const { peers, credentials, close } = await world.stranger();
+		const foreign = await TestConsole.start();
+		const { guestId, hostId: sourceHostId } = { guestId: world.spec.id, hostId: credentials.hostId };
+		const targetHostId = world.target.host.hostId;
+		const forged = { migrationId: newId(MigrationId), guestId, epoch: 1000, expiresAt: 1, sourceHostId, targetHostId };
+		for (const permit of [
+			await foreign.sign(forged),
+			await world.permit({ epoch: 1000 }),
+			await world.permit({ epoch: 1000, sourceHostId, targetHostId: world.source.host.hostId }),
+		]) {
+			const discard = peers.call(world.target.address, "incoming.discard", { permit });
+			await expect(discard).rejects.toMatchObject({ code: "forbidden" });
+		}
+		close();
+		await foreign.close();
+		expect(await (await world.startMove()).ended()).toMatchObject({ state: "completed" });
 		world.moved();
 		await world.expectOneGuest();
 	});

@@ -89,6 +89,7 @@ export class OutgoingMoves {
 				epoch,
 				sourceHostId: hostId,
 				target,
+				permit: signed,
 				options,
 				startedAt: clock.now(),
 			};
@@ -254,12 +255,18 @@ export class OutgoingMoves {
 	#factsOf(record: OwnershipRecord): MoveFacts | null {
 		const move = record.role === "released" ? record : record.role === "owner" ? record.outgoing : null;
 		if (!move) return null;
-		const { migrationId, epoch, target } = move;
 		const { guestId } = record;
-		const guestName = this.#context.store.get(guestId)?.spec?.name ?? guestId;
-		const options = MigrationOptions.parse({});
-		const startedAt = this.#clock.now();
-		return { migrationId, guestId, guestName, epoch, sourceHostId: this.#context.hostId, target, options, startedAt };
+		return {
+			migrationId: move.migrationId,
+			guestId,
+			guestName: this.#context.store.get(guestId)?.spec?.name ?? guestId,
+			epoch: move.epoch,
+			sourceHostId: this.#context.hostId,
+			target: move.target,
+			permit: "permit" in move ? move.permit : null,
+			options: MigrationOptions.parse({}),
+			startedAt: this.#clock.now(),
+		};
 	}
 
 	/** As if every phase before the hand-over had begun: undoing what never was does no harm. */

@@ -122,8 +122,8 @@ export function targetPort(
 			await observe("source:committed");
 			return heard(peers.call(target, "incoming.run", { ...name, epoch }, { timeoutMs: quickMs }));
 		},
-		async discard() {
-			await heard(peers.call(target, "incoming.discard", { ...name, epoch }, { timeoutMs: discardMs }));
+		async discard(permit) {
+			await heard(peers.call(target, "incoming.discard", { permit }, { timeoutMs: discardMs }));
 		},
 	};
 }

@@ -35,6 +35,9 @@ export interface Action {
 
 type Side = 0 | 1;
 
+/** Signatures are not what is explored. */
+const permit = { payload: "", signature: "" };
+
 /** Everything that can happen next in this state. What changes nothing is left out by the search. */
 export function actions(world: World, broken: Break | null): Action[] {
 	const found: Action[] = [];
@@ -135,7 +138,7 @@ function agentActions(world: World, side: Side, broken: Break | null, add: Add):
 		const target = targetOf(world, epoch);
 		if (target !== side) {
 			const { world: begun, verdict } = has(world, "start", epoch)
-				? apply({ type: "beginMove", migrationId, epoch, target: addressOf(target) })
+				? apply({ type: "beginMove", migrationId, epoch, target: addressOf(target), permit })
 				: { world, verdict: "refuse" };
 			if (verdict === "accept") {
 				const asked = send(patchHost(begun, side, { step: "preparing" }), "prepare", epoch);

@@ -22,6 +22,7 @@ export const facts: MoveFacts = {
 	epoch: 2,
 	sourceHostId,
 	target: { hostId: targetHostId, name: "tern", address: "192.0.2.2", port: 7400 },
+	permit: { payload: "cGVybWl0", signature: "c2lnbmVk" },
 	options: { maxDowntimeMs: 300, autoConverge: false },
 	startedAt: 1_000_000,
 };
@@ -203,8 +204,9 @@ export class TwoHosts {
 					if (decision.verdict === "refuse" || !arrival) throw new SternaError("wrong_state", "refused");
 					return { state: "running", restarted: arrival.restarted, resumedAt: arrival.resumedAt ?? 0 } as const;
 				}),
-			discard: () =>
+			discard: (permit) =>
 				call("target.discard", () => {
+					if (permit.signature !== facts.permit?.signature) throw new SternaError("forbidden", "another permit");
 					this.#tellTarget({ type: "discard", guestId, migrationId, epoch: 2 });
 				}),
 		};

@@ -179,10 +179,13 @@ export const commands = {
 			resumedAt: TimestampMs,
 		}),
 	},
-	/** Before the commit point only: the target throws away what it received, durably. Unknown migration: no change. */
+	/**
+	 * Before the commit point only: the target throws away what it received, durably, and refuses the permit's epoch from
+	 * then on. Because of that refusal the move's permit is shown, as in `prepare`; here its time does not matter.
+	 */
 	"incoming.discard": {
 		audience: ["peer"],
-		input: z.strictObject({ migrationId: MigrationId, guestId: GuestId, epoch: Epoch }),
+		input: z.strictObject({ permit: SignedPermit }),
 		output: z.strictObject({ state: IncomingState }),
 	},
 } as const satisfies Record<string, Command>;

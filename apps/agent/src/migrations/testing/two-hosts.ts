@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { GuestSpec } from "@sterna/shared/guest";
-import { MigrationId, newId } from "@sterna/shared/ids";
+import { type HostId, MigrationId, newId } from "@sterna/shared/ids";
 import { endedMigrationStates, type MigrationReport } from "@sterna/shared/migration";
 import type { CallName, Input, Output, PeerAddress } from "@sterna/shared/protocol/commands";
 import type { Permit, SignedPermit } from "@sterna/shared/protocol/permit";
@@ -143,7 +143,7 @@ export class TwoHosts {
 	}
 
 	/** Speaks to an agent as a host of the same console that has no part in the move. */
-	async stranger(): Promise<{ credentials: Credentials; peers: PeerClient; close(): void }> {
+	async stranger(): Promise<{ credentials: Credentials & { hostId: HostId }; peers: PeerClient; close(): void }> {
 		const credentials = await this.#console.host();
 		const revocations = await Revocations.open(this.#folder);
 		const peers = new PeerClient({ credentials: () => credentials, revocations });
