@@ -77,6 +77,7 @@ export async function release(guest: QemuGuest): Promise<{ resumedAt: number }> 
 
 async function forgetIncoming(guest: QemuGuest): Promise<void> {
 	if (!guest.record.incoming) return;
-	guest.record = { ...guest.record, incoming: false };
-	await writeRecord(guest.paths.record, guest.record);
+	const record = { ...guest.record, incoming: false };
+	await writeRecord(guest.paths.record, record);
+	guest.record = record;
 }
