@@ -18,7 +18,7 @@ const loaded: Step[] = [
 ];
 
 /** A target that was not released, whose monitor plays a script. */
-async function target(...script: Step[]): Promise<{ guest: QemuGuest; heard: () => string[] }> {
+async function target(...script: Step[]): Promise<QemuGuest> {
 	const id = newId(GuestId);
 	const folder = await mkdtemp(join(tmpdir(), "tg-"));
 	onTestFinished(() => rm(folder, { recursive: true, force: true }));
