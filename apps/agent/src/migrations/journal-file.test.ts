@@ -54,6 +54,13 @@ test("a journal put aside is kept for a person to look at, and is no journal any
 	expect(await readdir(join(dataDir, "migrations"))).toEqual([`${id}.jsonl.damaged`]);
 });
 
+test("a journal that is removed is gone, and removing it again changes nothing", async () => {
+	await journals.append(id, [note("one")]);
+	await journals.remove(id);
+	await journals.remove(id);
+	expect(await new JournalFiles(dataDir).list()).toEqual([]);
+});
+
 test("without any move there is no journal", async () => {
 	expect(await journals.list()).toEqual([]);
 	expect(await journals.read(id)).toEqual([]);

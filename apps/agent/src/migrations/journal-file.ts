@@ -4,7 +4,7 @@ import { JournalEntry } from "@sterna/migration/journal";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { MigrationId } from "@sterna/shared/ids";
 import { parseJson } from "@sterna/shared/json";
-import { makeFolderDurably } from "../durable-file.ts";
+import { makeFolderDurably, removeDurably } from "../durable-file.ts";
 
 const ending = ".jsonl";
 
@@ -53,6 +53,11 @@ export class JournalFiles {
 	async putAside(migrationId: MigrationId): Promise<void> {
 		await rename(this.#path(migrationId), `${this.#path(migrationId)}.damaged`);
 		await this.#syncFolder();
+	}
+
+	/** Gone already: no change. */
+	async remove(migrationId: MigrationId): Promise<void> {
+		await removeDurably(this.#path(migrationId));
 	}
 
 	/** The ids of all journals, in no order. */

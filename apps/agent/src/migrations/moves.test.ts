@@ -1,6 +1,11 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { JournalEntry } from "@sterna/migration/journal";
 import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
+import { MigrationOptions } from "@sterna/shared/migration";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { TestConsole } from "../fixtures/test-console.ts";
+import { JournalFiles } from "./journal-file.ts";
 import { simulatedKind } from "./testing/guest-kinds.ts";
 import { TwoHosts, until } from "./testing/two-hosts.ts";
 
@@ -263,6 +268,34 @@ test("between hosts that share a pool only memory is copied, and the volume stay
 		await world.expectOneGuest();
 		await (await world.startMove()).ended();
 		world.moved();
+		await world.expectOneGuest();
+	} finally {
+		await world.close();
+	}
+});
+
+test("an agent that starts removes the journals of moves that ended long ago, but for the latest 200", async () => {
+	const world = await TwoHosts.open(simulatedKind);
+	try {
+		const { source, target, spec } = world;
+		const permit = await world.permit();
+		expect(await source.host.stop()).toBe(0);
+		const move = { guestId: spec.id, guestName: spec.name, epoch: 2, sourceHostId: source.host.hostId, permit };
+		const folder = join(source.dataDir, "migrations");
+		const ids = Array.from({ length: 203 }, () => newId(MigrationId));
+		await mkdir(folder, { recursive: true });
+		for (const [at, migrationId] of ids.entries()) {
+			const options = MigrationOptions.parse({});
+			const facts = { ...move, migrationId, target: target.address, options, startedAt: at };
+			const journal: JournalEntry[] = [
+				{ type: "opened", at, move: facts },
+				{ type: "ended", at, state: "completed" },
+			];
+			const lines = journal.map((entry) => `${JSON.stringify(entry)}\n`);
+			await writeFile(join(folder, `${migrationId}.jsonl`), lines.join(""));
+		}
+		await source.host.start();
+		expect((await new JournalFiles(source.dataDir).list()).sort()).toEqual(ids.slice(3).sort());
 		await world.expectOneGuest();
 	} finally {
 		await world.close();

@@ -12,13 +12,14 @@ import type { Input, ParsedInput } from "@sterna/shared/protocol/commands";
 import type { Logger } from "pino";
 import type { AgentContext } from "../context.ts";
 import type { JournalFiles } from "./journal-file.ts";
+import { expiredJournals } from "./journal-retention.ts";
 import type { Life } from "./life.ts";
 import type { Observe } from "./observe.ts";
 import { refuseLatePermit } from "./permit.ts";
 import { describeGuest, refuseLeaving } from "./plan.ts";
 import { recordPort, sourcePort, targetPort } from "./source-ports.ts";
 
-/** Ended moves that are still told; the journals of all of them stay on disk. */
+/** Ended moves that are still told; their journals stay on disk for longer (`journal-retention.ts`). */
 const rememberedMoves = 50;
 
 interface Running {
@@ -39,6 +40,8 @@ export class OutgoingMoves {
 	readonly #log: Logger;
 	readonly #running = new Map<MigrationId, Running>();
 	readonly #reports = new Map<MigrationId, MigrationReport>();
+	/** When the moves ended whose journals are on disk and owe nothing any more. */
+	readonly #endedAtMs = new Map<MigrationId, number>();
 
 	constructor(options: { context: AgentContext; journals: JournalFiles; life: Life; observe: Observe }) {
 		this.#context = options.context;
@@ -141,6 +144,7 @@ export class OutgoingMoves {
 			this.#resume(facts, await this.#inventJournal(facts));
 		}
 		this.#forgetOld();
+		await this.#removeExpired();
 	}
 
 	/** Cuts the streams of moves under way; the next life of the agent takes the moves up. */
@@ -163,6 +167,7 @@ export class OutgoingMoves {
 		const { migrationId } = facts;
 		const hasEnded = journal.some(({ type }) => type === "ended");
 		if (hasEnded && !owesDiscard(journal)) {
+			this.#endedAtMs.set(migrationId, journal.at(-1)?.at ?? 0);
 			const live = { disk: null, memory: null, inDoubt: false };
 			this.#reports.set(migrationId, migrationReport(journal, live, -1, this.#clock.now()));
 			return;
@@ -216,6 +221,8 @@ export class OutgoingMoves {
 				this.#running.delete(migrationId);
 			}
 			await settleDiscard(move);
+			this.#endedAtMs.set(migrationId, this.#clock.now());
+			await this.#removeExpired();
 		};
 		const settled = settle();
 		// A move that is refused at its beginning has no phase; its refusal goes to the caller.
@@ -248,6 +255,18 @@ export class OutgoingMoves {
 		const oldestFirst = ended.sort((a, b) => (a.endedAt ?? 0) - (b.endedAt ?? 0));
 		for (const { migrationId } of oldestFirst.slice(0, Math.max(0, ended.length - rememberedMoves))) {
 			this.#reports.delete(migrationId);
+		}
+	}
+
+	/** Best effort: a journal that cannot be removed now is tried again after the next move. */
+	async #removeExpired(): Promise<void> {
+		for (const migrationId of expiredJournals(this.#endedAtMs, this.#clock.now())) {
+			try {
+				await this.#journals.remove(migrationId);
+				this.#endedAtMs.delete(migrationId);
+			} catch (thrown) {
+				this.#log.warn({ migrationId, err: asSternaError(thrown) }, "journal of an old migration could not be removed");
+			}
 		}
 	}
 
