@@ -47,14 +47,24 @@ export class Guests {
 	async adopt(): Promise<void> {
 		const { store } = this.#needs;
 		for (const process of await this.#hypervisor.adopt()) {
-			this.#processes.set(process.guestId, process);
-			const record = store.get(process.guestId)?.record;
-			if (!record) this.#log.error({ guestId: process.guestId }, "a guest runs here that has no readable record");
-			else if (record.role === "none") await this.#hypervisor.powerOff(process.guestId);
-			else this.#log.info({ guestId: process.guestId, state: process.state }, "guest adopted");
+			const { guestId, state } = process;
+			this.#processes.set(guestId, process);
+			const record = store.get(guestId)?.record;
+			if (!record) this.#log.error({ guestId }, "a guest runs here that has no readable record");
+			else if (record.role === "none") await this.#orLater(guestId, () => this.#hypervisor.powerOff(guestId));
+			else this.#log.info({ guestId, state }, "guest adopted");
 		}
 		for (const { guestId, reason } of store.damaged()) this.#log.error({ guestId, reason }, "guest folder damaged");
-		for (const guest of store.list()) if (guest.record.role === "none") await this.#bury(guest);
+		for (const guest of store.list()) {
+			if (guest.record.role === "none") await this.#orLater(guest.guestId, () => this.#bury(guest));
+		}
+	}
+
+	/** Clean-up that the next life of the agent tries again: a disk that hangs under one guest keeps the others from nothing. */
+	async #orLater(guestId: GuestId, cleanUp: () => Promise<void>): Promise<void> {
+		await cleanUp().catch((err: unknown) =>
+			this.#log.error({ guestId, err }, "a guest that left is not cleaned up yet"),
+		);
 	}
 
 	/** The guest as it is now; null when it is not here. */
@@ -170,8 +180,12 @@ export class Guests {
 
 	/** Looks at the guest's process anew, after somebody else (a migration) has started or ended it, and tells. */
 	async refresh(guestId: GuestId): Promise<void> {
-		await this.#inspect(guestId);
-		this.#needs.announce.guestChanged(guestId);
+		try {
+			await this.#inspect(guestId);
+		} finally {
+			// Its record may have changed, whatever its process says.
+			this.#needs.announce.guestChanged(guestId);
+		}
 	}
 
 	close(): void {
