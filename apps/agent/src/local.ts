@@ -22,7 +22,8 @@ function socketPath(dataDir: string): string {
 
 /**
  * Makes this process the only agent of a data folder, until it ends however it ends: a name in the kernel's abstract
- * socket space (unix(7)), which no crash leaves behind.
+ * socket space (unix(7)), which no crash leaves behind. That space belongs to a network namespace; an agent of the same
+ * folder in another one is found by the socket that it serves.
  * @throws {SternaError} `conflict` when another agent has the folder.
  */
 export async function claimDataFolder(dataDir: string): Promise<() => Promise<void>> {
@@ -32,7 +33,24 @@ export async function claimDataFolder(dataDir: string): Promise<() => Promise<vo
 		throw new SternaError("conflict", `another agent runs on ${dataDir}`, { cause });
 	});
 	server.unref();
-	return () => new Promise((resolve) => server.close(() => resolve()));
+	const release = () => new Promise<void>((resolve) => server.close(() => resolve()));
+	if (await isServed(socketPath(dataDir))) {
+		await release();
+		throw new SternaError("conflict", `another agent runs on ${dataDir}, in another network namespace`);
+	}
+	return release;
+}
+
+/** Whether some process listens on a unix socket; a file that its process left behind is not served. */
+function isServed(path: string): Promise<boolean> {
+	return new Promise((resolve) => {
+		const socket = connect(path);
+		socket.once("connect", () => {
+			socket.destroy();
+			resolve(true);
+		});
+		socket.once("error", () => resolve(false));
+	});
 }
 
 /** Serves the command line of this server on `<dataDir>/agent.sock` (0600). The data folder must be claimed. */
