@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { Accelerator } from "@sterna/shared/guest";
@@ -86,11 +86,17 @@ async function refuseSecondProcess(guestId: GuestId, name: string, paths: GuestP
 		throw new SternaError("conflict", `guest ${name} (${guestId}) has a process on this host already`);
 }
 
-async function giveVolumes(request: StartRequest, uid: number | null): Promise<void> {
+/** @throws {SternaError} `not_found` for a volume that is not there, `forbidden` for one that cannot change hands. */
+export async function giveVolumes(request: Pick<StartRequest, "spec" | "volumes">, uid: number | null): Promise<void> {
 	for (const { volumeId, path } of request.volumes) {
 		await checkReachable(uid, path);
+		const volume = `the volume ${volumeId} of guest ${request.spec.name}`;
+		await access(path).catch((cause: unknown) => {
+			throw new SternaError("not_found", `${volume} is not there`, { cause });
+		});
 		await giveTo(uid, path).catch((cause: unknown) => {
-			throw new SternaError("not_found", `the volume ${volumeId} of guest ${request.spec.name} is not there`, {
+			throw new SternaError("forbidden", `${volume} cannot be given to the guest's own user ${uid}`, {
+				cure: "export shared storage with no_root_squash, or run the agent without root",
 				cause,
 			});
 		});
