@@ -110,6 +110,8 @@ export class AgentHub {
 
 		const former = this.#connections.get(hostId);
 		this.#connections.set(hostId, connection);
+		// The new one may never get so far as to speak: until it does, nobody is heard.
+		if (former?.open) this.#listener.disconnected(hostId);
 		if (former && (await isAlive(former.socket, cloneProofMs))) {
 			await this.#clone(hostId, [former, connection], "two servers were connected with its key at the same time");
 			return;
