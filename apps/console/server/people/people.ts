@@ -105,15 +105,10 @@ export class People {
 	/** `account` is a user name or an email address. @throws {SternaError} `unauthenticated`, the same for both mistakes. */
 	async signIn(account: string, password: string, clientAddress: string): Promise<SignedIn> {
 		const keys = [`account ${account.toLowerCase()}`, `address ${clientAddress}`];
-		this.#throttle.check(...keys);
-		try {
-			const signedIn = await this.#signIn(account, password);
-			this.#throttle.succeeded(...keys);
-			return signedIn;
-		} catch (error) {
-			if (error instanceof SternaError && error.code === "unauthenticated") this.#throttle.failed(...keys);
-			throw error;
-		}
+		this.#throttle.begin(...keys);
+		const signedIn = await this.#signIn(account, password);
+		this.#throttle.succeeded(...keys);
+		return signedIn;
 	}
 
 	/** Ends the session: its cookie, and every door that was opened with it. Returns the cookies to clear. */

@@ -26,6 +26,14 @@ test("the fifth failure waits a second, and each further one twice as long, up t
 	expect(() => throttle.check("ann")).not.toThrow();
 });
 
+test("guesses made at the same moment are counted before any of them is answered", () => {
+	const { throttle } = throttleAt();
+	for (let guess = 0; guess < 5; guess++) throttle.begin("ann");
+	expect(() => throttle.begin("ann")).toThrow("too many failed attempts");
+	throttle.succeeded("ann");
+	expect(() => throttle.begin("ann")).not.toThrow();
+});
+
 test("one account's failures do not hold up another, but any slowed key does", () => {
 	const { throttle } = throttleAt();
 	for (let failure = 0; failure < 5; failure++) throttle.failed("address");

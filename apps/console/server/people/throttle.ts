@@ -27,6 +27,16 @@ export class Throttle {
 		this.#now = now;
 	}
 
+	/**
+	 * Counts the try as failed until `succeeded` says otherwise: many at the same moment are as many guesses, and each costs
+	 * the console a slow hash.
+	 * @throws {SternaError} `unavailable` that says how long to wait; the try is not counted then.
+	 */
+	begin(...keys: string[]): void {
+		this.check(...keys);
+		this.failed(...keys);
+	}
+
 	/** @throws {SternaError} `unavailable` that says how long to wait. */
 	check(...keys: string[]): void {
 		const now = this.#now();
