@@ -115,7 +115,9 @@ export class Findings {
 	async #seen(host: HostEntry, finding: Finding): Promise<boolean> {
 		const open = host.findings.find((entry) => entry.key === finding.key);
 		if (!open) return this.#open(host, finding);
-		const worse = open.severity !== finding.severity;
+		const worse = severityRank[finding.severity] > severityRank[open.severity];
+		// It never gets better by itself: counters begin anew after a reboot, the part is the same. A person releases it.
+		if (severityRank[finding.severity] < severityRank[open.severity]) return false;
 		Object.assign(open, { finding, severity: finding.severity });
 		if (worse) open.action = null;
 		const { now } = this.#core;
@@ -173,6 +175,8 @@ export class Findings {
 		});
 	}
 }
+
+const severityRank = { watch: 0, degraded: 1, failing: 2 } as const;
 
 /** The released trouble, reported again: nothing has come on top of what the person had seen. */
 function isNoWorse(now: Finding, released: Finding): boolean {
