@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { SternaError } from "@sterna/shared/errors";
 import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import { formatJoinString, parseJoinString } from "@sterna/shared/protocol/join";
 import { MiB } from "@sterna/shared/units";
@@ -301,5 +302,48 @@ describe("an agent that floods is cut off and the console goes on (item 54)", ()
 		await closed;
 		expect((await fetch(`${console.url}/healthz`)).status).toBe(200);
 		expect((await api.hosts.get.query({ hostId: agent.identity.hostId })).quarantinedBecause).toBeNull();
+	});
+});
+
+describe("a guest whose host", () => {
+	const wish = (name: string, agent: ScriptedAgent) => ({
+		...{ name, vcpus: 1, memoryBytes: 64 * MiB, boot: { from: "disk" as const }, networks: [], start: false },
+		...{ volumes: [{ pool: "shared", sizeBytes: MiB }], hostId: agent.identity.hostId },
+	});
+	const codeOf = (asked: Promise<unknown>) =>
+		asked.then(
+			() => "ok",
+			(error: { data?: { sterna?: { code: string } } }) => error.data?.sterna?.code,
+		);
+
+	test("is cut off while it makes it is made when the host is back, also when that goes on where it stopped", async () => {
+		const agent = await newAgent("half-01");
+		agent.instead.set("guest.create", "swallow");
+		const asked = codeOf(api.guests.create.mutate(wish("half-made", agent)));
+		await until("the command", async () => agent.commands.includes("guest.create"));
+		await agent.disconnect();
+		expect(await asked).toBe("unavailable");
+		const [row] = (await api.guests.list.query({ filter: "half-made" })).rows;
+		expect(await codeOf(api.guests.start.mutate({ guestId: row?.id ?? "" }))).toMatch(/host_offline|wrong_state/);
+		agent.instead.clear();
+		agent.resumes = true;
+		await agent.reconnect();
+		await until("the guest", async () => agent.guests.size === 1);
+		await until("its start", async () => (await codeOf(api.guests.start.mutate({ guestId: row?.id ?? "" }))) === "ok");
+	});
+
+	test("refuses to make it, or to delete it, does not stand in the log as made or deleted", async () => {
+		const agent = await newAgent("refusing-01");
+		agent.instead.set("guest.create", new SternaError("no_capacity", "the pool is full"));
+		expect(await codeOf(api.guests.create.mutate(wish("never-made", agent)))).toBe("no_capacity");
+		expect(await events("guest.notCreated", agent.identity.hostId)).toEqual([
+			"never-made was not created: refusing-01 refused",
+		]);
+		agent.instead.clear();
+		const { guestId } = await api.guests.create.mutate(wish("kept", agent));
+		agent.instead.set("guest.delete", new SternaError("wrong_state", "its disk is in use"));
+		expect(await codeOf(api.guests.delete.mutate({ guestId }))).toBe("wrong_state");
+		expect(await events("guest.notDeleted", guestId)).toEqual(["kept was not deleted: refusing-01 refused"]);
+		expect((await api.guests.get.query({ guestId })).state).toBe("stopped");
 	});
 });

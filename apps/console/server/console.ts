@@ -94,7 +94,7 @@ export async function startConsole(
 			quarantine: (hostId, because) => admission.quarantine(hostId, because),
 			misbehaved: (hostId, what) => {
 				log.warn({ hostId, what }, "agent broke a rule");
-				void alarms.raise(`misbehaved/${hostId}`, {
+				void alarms.raise(hostId, "misbehaved", {
 					kind: "host.misbehaved",
 					actor: "console",
 					objects: [{ type: "host", id: hostId, name: inventory.hostName(hostId) }],
@@ -105,6 +105,7 @@ export async function startConsole(
 				Object.assign(inventory.host(hostId), { connected: true, silentSince: null, lastHeardAt: now() });
 				changes.touch("overview", "hosts", `host:${hostId}`);
 				void admission.sendRevocations(hostId);
+				void existence.finishPending(hostId);
 			},
 			disconnected: (hostId) => {
 				Object.assign(inventory.host(hostId), { connected: false, silentSince: now() });
@@ -113,7 +114,7 @@ export async function startConsole(
 			resumeAfter: (hostId) => inventory.host(hostId).lastReport ?? undefined,
 			report: async (hostId, tracked) => {
 				await intake.take(hostId, tracked);
-				if (tracked.event.type === "snapshot") void existence.finishPending(hostId).then(() => driver.tick());
+				if (tracked.event.type === "snapshot") void driver.tick();
 			},
 		};
 		const alarms = quietAlarms(events, log, now);
@@ -128,13 +129,13 @@ export async function startConsole(
 			guestReported: (_hostId, guestId) => moves.settle(guestId),
 			migrationReported: (_hostId, report) => moves.reported(report),
 			findingsReported: (hostId, found) => findings.receive(hostId, found),
-			metricsSampled: (hostId) => {
+			metricsSampled: (hostId, guests) => {
 				const { metrics } = inventory.host(hostId);
 				if (metrics) rollups.add(hostId, metrics);
-				for (const guest of inventory.guestsOf(hostId)) if (guest.metrics) rollups.add(guest.id, guest.metrics);
+				for (const { id, metrics: sample } of guests) if (sample) rollups.add(id, sample);
 			},
 			foreignReport: (hostId, what, objectId) =>
-				alarms.raise(`foreign/${hostId}/${objectId}`, {
+				alarms.raise(hostId, `foreign/${objectId}`, {
 					kind: "host.reportRefused",
 					actor: "console",
 					objects: [{ type: "host", id: hostId, name: inventory.hostName(hostId) }],
@@ -166,6 +167,7 @@ export async function startConsole(
 				// Not waited for: an agent that takes its time must not hold up the others, nor the health policy.
 				async () => void driver.tick(),
 				async () => evacuations.tick(),
+				() => existence.tick(),
 				() => findings.decide(),
 				tellSilence(core),
 				() => people.sweep(),

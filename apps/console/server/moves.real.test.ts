@@ -1,5 +1,5 @@
 import type { Finding } from "@sterna/shared/health";
-import type { GuestId } from "@sterna/shared/ids";
+import { GuestId } from "@sterna/shared/ids";
 import { MiB } from "@sterna/shared/units";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -112,6 +112,22 @@ describe("a move", () => {
 		await offline.reconnect();
 		expect(await guest(guestId)).toMatchObject({ epoch: 1, moving: null, host: { id: source } });
 		expect(owners(guestId)).toEqual(["rack1-01"]);
+	});
+
+	test("is measured by its source until the hand-over, whatever the process at the target takes", async () => {
+		fleet.holdAt = "copyMemory";
+		const guestId = await newGuest("measured");
+		const { migrationId } = await api.guests.migrate.mutate({ guestId, targetHostId: agents[1]?.identity.hostId });
+		await until("the copy", async () => fleet.waiting === 1);
+		agents[0]?.measure(guestId, 0.5);
+		agents[1]?.measure(guestId, 0.01);
+		await until("the source's sample", async () => (await guest(guestId)).cpuUsed === 0.5);
+		await until("the target's load", async () => {
+			return (await api.hosts.get.query({ hostId: agents[1]?.identity.hostId ?? "" })).cpuUsed === 0.01;
+		});
+		expect((await guest(guestId)).cpuUsed).toBe(0.5);
+		fleet.letGo();
+		await ended(migrationId);
 	});
 
 	test("can be called back while it copies, and the guest can move again", async () => {
@@ -278,6 +294,11 @@ describe("a failing host", () => {
 	test("returns to service only after its finding is released; the same reading does not open it again, a worse one does", async () => {
 		const ill = agents[2];
 		const hostId = ill?.identity.hostId ?? "";
+		ill?.setFindings([{ ...badMemory(1), severity: "watch" }]);
+		ill?.setFindings([]);
+		ill?.measure(GuestId.parse(crypto.randomUUID()), 0.25);
+		await until("the milder reports", async () => (await api.hosts.get.query({ hostId })).cpuUsed === 0.25);
+		expect((await api.hosts.get.query({ hostId })).health).toBe("failing");
 		expect(await codeOf(api.hosts.leaveMaintenance.mutate({ hostId }))).toBe("wrong_state");
 		const [finding] = (await api.hosts.get.query({ hostId })).findings;
 		if (!ill || !finding) throw new Error("no finding");

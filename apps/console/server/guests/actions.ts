@@ -209,7 +209,8 @@ export class GuestActions {
 
 	#refuse(action: GuestAction, guest: GuestEntry): void {
 		const { inventory, now } = this.#core;
-		const reason = refuseGuestAction(action, situationOf(guest, inventory, now()));
+		const unfinished = { creating: "its creation is not finished", deleting: "it is being deleted", present: null };
+		const reason = unfinished[guest.existence] ?? refuseGuestAction(action, situationOf(guest, inventory, now()));
 		if (!reason) return;
 		const offline = !inventory.host(guest.grant.ownerHostId).connected;
 		throw new SternaError(offline ? "host_offline" : "wrong_state", `${guest.name}: ${reason}`);

@@ -1,9 +1,10 @@
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { GuestSpec } from "@sterna/shared/guest";
-import type { HostId } from "@sterna/shared/ids";
+import type { GuestId, HostId } from "@sterna/shared/ids";
 import { and, eq, isNull } from "drizzle-orm";
 import type { AgentHub } from "../agents/hub.ts";
 import type { Core } from "../core.ts";
+import type { Transaction } from "../db/database.ts";
 import { isTaken } from "../db/errors.ts";
 import * as tables from "../db/schema.ts";
 import { type GuestEntry, newGuestEntry } from "../inventory/inventory.ts";
@@ -15,6 +16,7 @@ import { type NewGuest, newSpec } from "./new-guest.ts";
 /** Copying an image into a new volume may take a while. */
 const createTimeoutMs = 120_000;
 const maxPlacementTries = 3;
+const finishEveryMs = 30_000;
 
 /** Whether the other side may have done it although no answer came. */
 export function isUnheard(error: SternaError): boolean {
@@ -25,6 +27,9 @@ export function isUnheard(error: SternaError): boolean {
 export class GuestExistence {
 	readonly #core: Core;
 	readonly #hub: AgentHub;
+	/** Guests that are being finished at this moment. */
+	readonly #finishing = new Set<GuestId>();
+	#lookedAt = 0;
 
 	constructor(core: Core, hub: AgentHub) {
 		this.#core = core;
@@ -97,9 +102,17 @@ export class GuestExistence {
 		await this.#finishDeleting(guest);
 	}
 
+	/** Finishes from time to time what agents left half done without losing their connection. */
+	async tick(): Promise<void> {
+		if (this.#core.now() - this.#lookedAt < finishEveryMs) return;
+		this.#lookedAt = this.#core.now();
+		for (const hostId of this.#hub.connectedHosts()) void this.finishPending(hostId);
+	}
+
 	/** Finishes what silent agents left half done: called when a host connects. */
 	async finishPending(hostId: HostId): Promise<void> {
 		for (const guest of this.#core.inventory.guestsOf(hostId)) {
+			if (this.#finishing.has(guest.id)) continue;
 			try {
 				if (guest.existence === "creating") await this.#finishCreating(guest);
 				if (guest.existence === "deleting") await this.#finishDeleting(guest);
@@ -159,6 +172,7 @@ export class GuestExistence {
 	async #finishCreating(guest: GuestEntry): Promise<void> {
 		const { db, inventory, changes } = this.#core;
 		const { ownerHostId, ownerEpoch } = guest.grant;
+		this.#finishing.add(guest.id);
 		try {
 			const input = { spec: guest.spec, epoch: ownerEpoch };
 			const report = await this.#hub.call(ownerHostId, "guest.create", input, { timeoutMs: createTimeoutMs });
@@ -177,15 +191,28 @@ export class GuestExistence {
 					},
 				);
 			}
-			await db.delete(tables.guests).where(eq(tables.guests.id, guest.id));
+			await db.transaction(async (tx) => {
+				await tx.delete(tables.guests).where(eq(tables.guests.id, guest.id));
+				await this.#tellRefusal(guest, "guest.notCreated", `${guest.name} was not created`, error, tx);
+			});
 			inventory.guests.delete(guest.id);
 			throw error;
 		} finally {
+			this.#finishing.delete(guest.id);
 			changes.touch("overview", "guests", "hosts", `guest:${guest.id}`);
 		}
 	}
 
 	async #finishDeleting(guest: GuestEntry): Promise<void> {
+		this.#finishing.add(guest.id);
+		try {
+			await this.#deleteThere(guest);
+		} finally {
+			this.#finishing.delete(guest.id);
+		}
+	}
+
+	async #deleteThere(guest: GuestEntry): Promise<void> {
 		const { db, inventory, changes } = this.#core;
 		const { ownerHostId, ownerEpoch } = guest.grant;
 		try {
@@ -199,7 +226,10 @@ export class GuestExistence {
 			const error = asSternaError(thrown);
 			if (isUnheard(error)) throw error;
 			if (error.code !== "not_found") {
-				await db.update(tables.guests).set({ existence: "present" }).where(eq(tables.guests.id, guest.id));
+				await db.transaction(async (tx) => {
+					await tx.update(tables.guests).set({ existence: "present" }).where(eq(tables.guests.id, guest.id));
+					await this.#tellRefusal(guest, "guest.notDeleted", `${guest.name} was not deleted`, error, tx);
+				});
 				guest.existence = "present";
 				throw error;
 			}
@@ -207,6 +237,24 @@ export class GuestExistence {
 		await db.delete(tables.guests).where(eq(tables.guests.id, guest.id));
 		inventory.guests.delete(guest.id);
 		changes.touch("overview", "guests", "hosts", `guest:${guest.id}`);
+	}
+
+	/** The log says already that it was to be; it must also say that it was not. */
+	#tellRefusal(guest: GuestEntry, kind: string, what: string, error: SternaError, tx: Transaction): Promise<void> {
+		const host = this.#core.inventory.host(guest.grant.ownerHostId);
+		return this.#core.events.append(
+			{
+				kind,
+				actor: host.name,
+				objects: [
+					{ type: "guest", id: guest.id, name: guest.name },
+					{ type: "host", id: host.id, name: host.name },
+				],
+				sentence: `${what}: ${host.name} refused`,
+				why: error.message,
+			},
+			tx,
+		);
 	}
 
 	#isMacTaken(mac: string): boolean {

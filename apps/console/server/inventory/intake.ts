@@ -1,4 +1,4 @@
-import type { GuestReport } from "@sterna/shared/guest";
+import type { GuestMetrics, GuestReport } from "@sterna/shared/guest";
 import type { Finding } from "@sterna/shared/health";
 import type { HostFacts, HostMetrics } from "@sterna/shared/host";
 import type { GuestId, HostId } from "@sterna/shared/ids";
@@ -8,7 +8,7 @@ import { eq } from "drizzle-orm";
 import { judgeGuest, judgeMigration } from "../agents/restriction.ts";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
-import type { HostEntry } from "./inventory.ts";
+import type { GuestEntry, HostEntry } from "./inventory.ts";
 import { isNewer, judgeReport, plausibleTime } from "./sequence.ts";
 
 /** What must follow from news; each is awaited, so reports of one host are taken in one after the other. */
@@ -16,7 +16,8 @@ export interface IntakeListener {
 	guestReported(hostId: HostId, guestId: GuestId): Promise<void>;
 	migrationReported(hostId: HostId, report: MigrationReport): Promise<void>;
 	findingsReported(hostId: HostId, findings: Finding[]): Promise<void>;
-	metricsSampled(hostId: HostId): void;
+	/** `guests`: those that this sample speaks of. */
+	metricsSampled(hostId: HostId, guests: readonly GuestEntry[]): void;
 	/** A host spoke for what is not its own. */
 	foreignReport(hostId: HostId, what: string, objectId: string): Promise<void>;
 	/** The report cannot be understood without what came before: the whole state must be asked for again. */
@@ -66,13 +67,7 @@ export class Intake {
 				return this.#migration(host, event.migration);
 			case "metrics.sampled":
 				this.#hostMetrics(host, event.host);
-				for (const sample of event.guests) {
-					const guest = this.#core.inventory.guests.get(sample.guestId);
-					if (!guest?.reports.has(host.id)) continue;
-					guest.metrics = { ...sample, at: plausibleTime(sample.at, this.#core.now()) };
-					this.#core.changes.publish({ type: "guestMetrics", topic: `guest:${guest.id}`, sample: guest.metrics });
-				}
-				this.#listener.metricsSampled(host.id);
+				this.#listener.metricsSampled(host.id, this.#guestMetrics(host, event.guests));
 				return;
 		}
 	}
@@ -139,6 +134,19 @@ export class Intake {
 		host.metrics = { ...sample, at: plausibleTime(sample.at, now()) };
 		changes.publish({ type: "hostMetrics", topic: `host:${host.id}`, sample: host.metrics });
 		changes.touch("hosts", "overview");
+	}
+
+	/** Returns the guests whose samples were taken. */
+	#guestMetrics(host: HostEntry, samples: readonly GuestMetrics[]): GuestEntry[] {
+		const { inventory, changes, now } = this.#core;
+		return samples.flatMap((sample) => {
+			const guest = inventory.guests.get(sample.guestId);
+			// While it moves both ends measure it; only the one that runs it says how it fares.
+			if (guest?.reports.get(host.id)?.role !== "owner") return [];
+			guest.metrics = { ...sample, at: plausibleTime(sample.at, now()) };
+			changes.publish({ type: "guestMetrics", topic: `guest:${guest.id}`, sample: guest.metrics });
+			return [guest];
+		});
 	}
 
 	#touchGuest(guestId: GuestId, hostId: HostId): void {

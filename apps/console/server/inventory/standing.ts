@@ -39,7 +39,7 @@ export function guestStanding(
 	if (!online) {
 		const since = host.silentSince === null ? "" : ` for ${formatDuration(now - host.silentSince)}`;
 		const was = (report ?? lastKnown)?.state;
-		const remark = `its host ${host.name} is not heard${since}${was ? `; it was ${was} then` : ""}`;
+		const remark = `its host ${host.name} has not been heard${since}${was ? `; it was ${was} then` : ""}`;
 		return { state: "unknown", report: report ?? lastKnown, host, online, remark };
 	}
 	if (guest.existence === "creating") return { state: "stopped", report, host, online, remark: "it is being created" };

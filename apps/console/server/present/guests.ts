@@ -26,7 +26,8 @@ export function guestRow(guest: GuestEntry, inventory: Inventory, now: number): 
 		diskBytes: guest.spec.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
 		networks: [...new Set(guest.spec.nics.map((nic) => nic.network))],
 		accelerator: report?.accelerator ?? null,
-		startedAt: report?.startedAt ?? null,
+		// Nobody knows whether a guest that is not heard still runs: its clock must not go on.
+		startedAt: state === "unknown" || state === "crashed" ? null : (report?.startedAt ?? null),
 	};
 }
 

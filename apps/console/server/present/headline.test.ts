@@ -102,7 +102,7 @@ test.each<[string, Partial<Situation>, string, string]>([
 		"lost",
 		{ hosts: [host("a", { connection: "offline" })], guests: { running: 1, total: 3, unknown: 2, crashed: [] } },
 		"degraded",
-		"a is not heard. What 2 guests there do is not known; guests run on without the console.",
+		"a is not heard. What the 2 guests there do is not known.",
 	],
 	[
 		"a copied identity is worse than a lost host",

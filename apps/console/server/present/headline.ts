@@ -102,11 +102,11 @@ function lost({ hosts, guests }: Situation): Headline | null {
 		const unknown =
 			guests.unknown === 0
 				? "No guest is there."
-				: `What ${count(guests.unknown, "guest")} there ${guests.unknown === 1 ? "does" : "do"} is not known; guests run on without the console.`;
+				: `What ${guests.unknown === 1 ? "its guest does" : `the ${guests.unknown} guests there do`} is not known.`;
 		return {
 			tone: "degraded",
 			sentence: `${who} ${unknown}`,
-			lead: "They are not started elsewhere: nobody has proved that they stopped.",
+			lead: "If the server is up, guests run on without the console. They are not started elsewhere: nobody has proved that they stopped.",
 			link: { label: first.name, href: `/hosts/${first.id}` },
 		};
 	}

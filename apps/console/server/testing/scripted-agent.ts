@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { request as httpsRequest } from "node:https";
 import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
+import type { SternaError } from "@sterna/shared/errors";
 import type { GuestReport } from "@sterna/shared/guest";
 import type { Finding } from "@sterna/shared/health";
 import type { HostFacts } from "@sterna/shared/host";
@@ -57,6 +58,10 @@ export class ScriptedAgent {
 	findings: Finding[] = [];
 	/** What the agent answers to `migration.plan` and `migration.start` instead of yes. */
 	refusal: { code: "incompatible"; message: string } | null = null;
+	/** Commands that are answered with an error, or never (`swallow`). */
+	readonly instead = new Map<string, SternaError | "swallow">();
+	/** Takes up its reports where the console stopped listening, as an agent does after a short cut; else it tells all anew. */
+	resumes = false;
 	/** While true, `migration.start` arrives and nothing happens. */
 	deaf = false;
 	connection = 1;
@@ -163,6 +168,21 @@ export class ScriptedAgent {
 	removeGuest(guestId: GuestId): void {
 		this.guests.delete(guestId);
 		this.tell({ type: "guest.removed", guestId, generation: this.#generation++ });
+	}
+
+	/** Reports one sample: this share of the host's and of the guest's CPUs is in use. */
+	measure(guestId: GuestId, cpuUsed: number): void {
+		const rates = {
+			...{ diskReadBytesPerSecond: 0, diskWriteBytesPerSecond: 0 },
+			...{ networkReceiveBytesPerSecond: 0, networkTransmitBytesPerSecond: 0 },
+		};
+		const at = Date.now();
+		const pressure = { cpuPressure: null, memoryPressure: null, ioPressure: null };
+		this.tell({
+			type: "metrics.sampled",
+			host: { at, cpuUsed, loadAverage1: 1, memoryUsedBytes: GiB, memoryAvailableBytes: GiB, ...rates, ...pressure },
+			guests: [{ guestId, at, cpuUsed, memoryResidentBytes: GiB, ...rates }],
+		});
 	}
 
 	setFindings(findings: Finding[]): void {

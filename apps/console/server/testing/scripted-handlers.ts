@@ -31,6 +31,9 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 			Object.assign(handlers, {
 				[name]: (...args: unknown[]) => {
 					agent.commands.push(name);
+					const instead = agent.instead.get(name);
+					if (instead === "swallow") return new Promise<never>(() => {});
+					if (instead) throw instead;
 					return handler(...args);
 				},
 			});
@@ -43,8 +46,9 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 		"host.metrics": async () => ({ samples: [] }),
 		"host.setRevocations": async () => ({}),
 		"agent.status": notHere,
-		async *"host.report"(_input, _caller, signal) {
-			const waiting: TrackedReport[] = [agent.snapshot()];
+		async *"host.report"({ after }, _caller, signal) {
+			const resumed = agent.resumes && after?.run === agent.place.run;
+			const waiting: TrackedReport[] = resumed ? [] : [agent.snapshot()];
 			let wake = () => {};
 			const stop = agent.follow((tracked) => {
 				waiting.push(tracked);
