@@ -97,15 +97,16 @@ function Evacuation({ evacuation }: { evacuation: EvacuationView }) {
 
 function titleOf({ host, state, moved, total }: EvacuationView, stuck: number): string {
 	const of = `${moved} of ${total}`;
+	const have = `${total === 1 ? "guest has" : "guests have"} left`;
 	switch (state) {
 		case "running":
-			return `${host.name} is being emptied: ${of} guests have left.`;
+			return `${host.name} is being emptied: ${of} ${have}.`;
 		case "completed":
-			return total === 0 ? `${host.name} was empty already.` : `${host.name} is empty: ${of} guests have left.`;
+			return total === 0 ? `${host.name} was empty already.` : `${host.name} is empty: ${of} ${have}.`;
 		case "incomplete":
 			return `${host.name} is not empty: ${stuck} ${stuck === 1 ? "guest" : "guests"} could not leave.`;
 		case "cancelled":
-			return `The evacuation of ${host.name} was cancelled after ${of} guests.`;
+			return `The evacuation of ${host.name} was cancelled after ${of} ${total === 1 ? "guest" : "guests"}.`;
 	}
 }
 

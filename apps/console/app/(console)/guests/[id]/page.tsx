@@ -14,7 +14,7 @@ import { AcceleratorBadge, GuestStateChip } from "../../../../components/states.
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { Uptime } from "../../../../components/uptime.tsx";
 import { WhereTo } from "../../../../components/where-to.tsx";
-import { guestStateTone, phaseWords } from "../../../../components/words.ts";
+import { guestStateTone, phaseWords, statement } from "../../../../components/words.ts";
 import type { GuestView } from "../../../../server/views.ts";
 import { Figures } from "../../../../ui/figures.tsx";
 import { Headline } from "../../../../ui/headline.tsx";
@@ -92,7 +92,7 @@ function Lead({ guest }: { guest: GuestView }) {
 				<Link href={`/hosts/${guest.host.id}`} className="link">
 					{guest.host.name}
 				</Link>
-				{!guest.hostOnline && ", which is out of reach: what stands here is the last that was heard"}
+				{!guest.hostOnline && ", which is out of reach"}
 				{moving && (
 					<>
 						, moving to{" "}
@@ -102,7 +102,7 @@ function Lead({ guest }: { guest: GuestView }) {
 						: {phaseWords[moving.phase].doing}, {formatPercent(moving.progress)}
 					</>
 				)}
-				.{guest.remark && ` ${guest.remark}`}
+				.{guest.remark && ` ${statement(guest.remark)}`}
 			</p>
 			{moving && (
 				<div className="mt-2 max-w-96">

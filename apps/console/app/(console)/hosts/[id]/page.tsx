@@ -77,7 +77,7 @@ function Host({ host }: { host: HostView }) {
 				figures={[
 					{
 						label: "Guests running",
-						value: host.guestsRunning,
+						value: host.connection === "online" ? host.guestsRunning : "–",
 						note: `of ${host.guestsTotal}`,
 					},
 					{
@@ -142,9 +142,11 @@ function Host({ host }: { host: HostView }) {
 function leadOf(host: HostView) {
 	return (
 		<>
-			{host.healthSentence ?? (host.health === "healthy" ? "Nothing is wrong with it." : null)}{" "}
+			{host.healthSentence ?? (host.health === "healthy" ? "Nothing is wrong with it." : null)}
 			{host.emptyIn.kind === "blocked" || host.emptyIn.kind === "unknown" ? (
-				<EmptyInText emptyIn={host.emptyIn} />
+				<span className="block first-letter:uppercase">
+					<EmptyInText emptyIn={host.emptyIn} />
+				</span>
 			) : null}
 		</>
 	);
