@@ -290,6 +290,17 @@ test("a damaged guest folder is reported and never overwritten, and the other gu
 	expect(statusText(status, Date.now())).toContain(`Damaged: guest ${damaged.id}`);
 });
 
+test("a disk that gives a guest an error is a finding about its host at once", async () => {
+	const { agent, endpoint } = await runningAgent();
+	const { spec } = await createRunning(endpoint);
+	const [volume] = spec.volumes;
+	if (!volume) throw new Error("the guest has no volume");
+	agent.driver.failDisk({ guestId: spec.id, volumeId: volume.id, operation: "write", text: "No space left on device" });
+	expect((await endpoint.call("host.snapshot", {})).findings).toMatchObject([
+		{ sensor: "disk", severity: "degraded", relevant: true, raw: expect.stringContaining("No space left on device") },
+	]);
+});
+
 test("a guest's serial line is followed from any offset, takes input, and ends with the guest", async () => {
 	const { endpoint } = await runningAgent();
 	const { spec } = await createRunning(endpoint);

@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Hypervisor } from "@sterna/hypervisor/hypervisor";
 import { SternaError } from "@sterna/shared/errors";
+import type { Finding } from "@sterna/shared/health";
 import type { GuestId, HostId } from "@sterna/shared/ids";
+import { maxFindingsPerHost } from "@sterna/shared/protocol/report";
 import type { Handlers } from "@sterna/shared/protocol/rpc";
 import type { Logger } from "pino";
 import { createHandlers } from "./commands.ts";
@@ -12,6 +14,7 @@ import { Counters } from "./counters.ts";
 import { openDriver } from "./driver.ts";
 import { dataFolderMode, makeFolderDurably } from "./durable-file.ts";
 import { damageFindings } from "./guests/damage.ts";
+import { DiskErrors } from "./guests/disk-errors.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
 import { GuestStore } from "./guests/store.ts";
@@ -154,6 +157,10 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	for (const migration of migrations.active()) report.setMigration(migration);
 
 	const damage = damageFindings(store.damaged(), clock.now());
+	const diskErrors = new DiskErrors();
+	let sensed: Finding[] = [];
+	const tellFindings = () =>
+		report.setFindings([...sensed, ...diskErrors.findings(clock.now()), ...damage].slice(0, maxFindingsPerHost));
 	const sensors = await SensorCollector.open({
 		root,
 		statePath: join(dataDir, "sensors.json"),
@@ -163,10 +170,20 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 		...(config.diskSensorPeriodMs === undefined ? {} : { periodsMs: { disk: config.diskSensorPeriodMs } }),
 		clock: systemClock,
 		log,
-		onChange: (findings) => report.setFindings([...damage, ...findings]),
+		onChange: (findings) => {
+			sensed = findings;
+			tellFindings();
+		},
 	});
 	undo.add(() => sensors.close());
-	report.setFindings([...damage, ...sensors.findings()]);
+	sensed = sensors.findings();
+	tellFindings();
+	undo.add(
+		hypervisor.onEvent((event) => {
+			// How often is told with the facts: a failing disk gives thousands of errors in a second.
+			if (event.type === "diskError" && diskErrors.add(event, clock.now())) tellFindings();
+		}),
+	);
 	sensors.start();
 
 	const sampler = await Sampler.open({
@@ -232,7 +249,15 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 		signal: ended.signal,
 	});
 	const failed = (err: unknown) => log.error({ err }, "facts or metrics could not be read");
-	void repeat(factsPeriodMs, ended.signal, async () => report.setFacts(await facts()), failed);
+	void repeat(
+		factsPeriodMs,
+		ended.signal,
+		async () => {
+			tellFindings();
+			report.setFacts(await facts());
+		},
+		failed,
+	);
 	await sampler.sample().catch(failed);
 	const sampling = repeat(config.metricsPeriodMs, ended.signal, () => sampler.sample(), failed);
 	undo.add(async () => {

@@ -116,6 +116,11 @@ export class SimulatedHypervisor implements Hypervisor {
 		this.#tell({ type: "crashed", guestId, ending });
 	}
 
+	/** As if the file of a guest's volume had given an error. */
+	failDisk(error: Omit<Extract<HypervisorEvent, { type: "diskError" }>, "type">): void {
+		this.#tell({ type: "diskError", ...error });
+	}
+
 	async pause(guestId: GuestId): Promise<void> {
 		this.#refuseWhileMoving(guestId, "pause");
 		expect(this.#guests.get(guestId), ["running", "paused"], "pause");
