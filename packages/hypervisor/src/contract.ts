@@ -121,6 +121,17 @@ export function describeHypervisorContract(name: string, make: () => Promise<Dri
 				await expect(a.stats(spec.id)).rejects.toMatchObject({ code: "not_found" });
 			});
 
+			test("what a deleted guest printed is removed, but not while it runs", async () => {
+				const { spec } = await startGuest();
+				await expect(a.forget(spec.id)).rejects.toMatchObject({ code: "conflict" });
+				await unharmed(spec.id);
+				await a.powerOff(spec.id);
+				await a.forget(spec.id);
+				await a.forget(spec.id);
+				expect(await readSerial(a, spec.id)).toBe("");
+				expect(await a.inspect(spec.id)).toMatchObject({ state: "absent", machine: null, ending: null });
+			});
+
 			test("a guest whose process is killed from outside is told as crashed, with how it ended, and can be started again", async () => {
 				const request = await startGuest();
 				const events = collectEvents(a);

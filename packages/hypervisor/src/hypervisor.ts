@@ -44,6 +44,9 @@ export interface Hypervisor {
 	serialLogPath(guestId: GuestId): string;
 	serialWrite(guestId: GuestId, data: Uint8Array): Promise<void>;
 
+	/** Removes the log and whatever else a guest's processes left, when the guest is deleted. While one is there: `conflict`. */
+	forget(guestId: GuestId): Promise<void>;
+
 	/** Makes a volume, from an image when named. The same volume again: no change; another size: `conflict`. */
 	createVolume(request: CreateVolume): Promise<void>;
 	deleteVolume(location: VolumeLocation): Promise<void>;

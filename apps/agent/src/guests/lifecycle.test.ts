@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { SimulatedHypervisor } from "@sterna/hypervisor/simulated/driver";
 import { SternaError } from "@sterna/shared/errors";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -67,4 +67,16 @@ test("a change of a guest is told also while its process does not answer", async
 	announced.length = 0;
 	await expect(guests.refresh(spec.id)).rejects.toThrow("the monitor is silent");
 	expect(announced).toEqual([spec.id]);
+});
+
+test("a deleted guest leaves nothing of what it printed", async () => {
+	const { live } = await server();
+	const { guests, hypervisor } = await live();
+	const spec = guestSpec();
+	await guests.create(spec, 1);
+	await guests.start(spec.id, 1);
+	await access(hypervisor.serialLogPath(spec.id));
+	await guests.powerOff(spec.id, 1);
+	await guests.delete(spec.id, 1);
+	await expect(access(dirname(hypervisor.serialLogPath(spec.id)))).rejects.toThrow("ENOENT");
 });

@@ -311,6 +311,7 @@ export class Guests {
 		this.#processes.delete(guest.guestId);
 		if (guest.run.desired === "deleted") {
 			for (const location of places.volumes(guest.spec)) await this.#hypervisor.deleteVolume(location);
+			await this.#hypervisor.forget(guest.guestId);
 		}
 		await store.bury(guest.guestId);
 		announce.guestChanged(guest.guestId);

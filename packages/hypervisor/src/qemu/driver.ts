@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
@@ -160,6 +160,11 @@ export class QemuHypervisor implements Hypervisor {
 		return this.#guest(guestId).serial.write(data);
 	}
 
+	async forget(guestId: GuestId): Promise<void> {
+		this.#refuseProcess(guestId, guestId);
+		await rm(this.#paths(guestId).folder, { recursive: true, force: true });
+	}
+
 	async createVolume(request: CreateVolume): Promise<void> {
 		return createVolume(this.#options.programs.img, request);
 	}
@@ -218,9 +223,7 @@ export class QemuHypervisor implements Hypervisor {
 		complete: (guest: QemuGuest) => Promise<Result>,
 	): Promise<Result> {
 		const { id, name } = request.spec;
-		if (this.#guests.has(id) || this.#starting.has(id) || this.#unheard.has(id)) {
-			throw new SternaError("conflict", `guest ${name} has a process on this host already`);
-		}
+		this.#refuseProcess(id, name);
 		this.#starting.add(id);
 		const undo = new Undo();
 		try {
@@ -356,11 +359,8 @@ export class QemuHypervisor implements Hypervisor {
 	#onQmpEvent(guest: QemuGuest, qmpEvent: QmpEvent): void {
 		const event = translate(guest, qmpEvent);
 		if (event === null) return;
-		if (event === "askState") {
-			void this.#tellState(guest);
-			return;
-		}
-		if (event.type === "poweredOff") this.#poweredOff(guest);
+		if (event === "askState") void this.#tellState(guest);
+		else if (event.type === "poweredOff") this.#poweredOff(guest);
 		else this.#tell(event);
 	}
 
@@ -387,6 +387,11 @@ export class QemuHypervisor implements Hypervisor {
 		if (this.#unheard.has(guestId)) throw new SternaError("unavailable", `QEMU of guest ${guestId} does not answer`);
 		if (!guest) throw new SternaError("not_found", `guest ${guestId} has no process on this host`);
 		return guest;
+	}
+
+	#refuseProcess(id: GuestId, name: string): void {
+		if (!this.#guests.has(id) && !this.#starting.has(id) && !this.#unheard.has(id)) return;
+		throw new SternaError("conflict", `guest ${name} has a process on this host already`);
 	}
 
 	#paths(guestId: GuestId) {

@@ -160,6 +160,13 @@ export class SimulatedHypervisor implements Hypervisor {
 		}
 	}
 
+	async forget(guestId: GuestId): Promise<void> {
+		if (this.#guests.has(guestId) || this.#starting.has(guestId)) {
+			throw new SternaError("conflict", `guest ${guestId} has a process on this host already`);
+		}
+		await this.#guests.removeFiles(guestId);
+	}
+
 	async createVolume(request: CreateVolume): Promise<void> {
 		return this.faults.around("createVolume", async () => {
 			const present = await this.inspectVolume(request);

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
@@ -92,6 +92,11 @@ export class SimulatedGuests {
 
 	forget(guestId: GuestId): void {
 		this.#guests.delete(guestId);
+	}
+
+	async removeFiles(guestId: GuestId): Promise<void> {
+		this.#printed.delete(guestId);
+		await rm(join(this.#runFolder, guestId), { recursive: true, force: true });
 	}
 
 	clear(): void {
