@@ -24,7 +24,7 @@ import { Findings } from "./health/findings.ts";
 import { Admission } from "./hosts/admission.ts";
 import { Intake } from "./inventory/intake.ts";
 import { Inventory } from "./inventory/inventory.ts";
-import { offlineAfterMs } from "./inventory/standing.ts";
+import { watchSilence } from "./inventory/silence.ts";
 import { Rollups } from "./metrics/rollups.ts";
 import { MoveDriver } from "./migrations/driver.ts";
 import { Moves } from "./migrations/moves.ts";
@@ -169,7 +169,7 @@ export async function startConsole(
 				async () => evacuations.tick(),
 				() => existence.tick(),
 				() => findings.decide(),
-				tellSilence(core),
+				watchSilence(core, alarms),
 				() => people.sweep(),
 			]),
 		);
@@ -220,22 +220,6 @@ function everySoOften(log: Logger, works: readonly (() => Promise<void>)[]): () 
 		stopped = true;
 		clearInterval(timer);
 		await round;
-	};
-}
-
-/** Pages are told when a silent host turns from "reconnecting" to "not heard": nothing else happens at that moment. */
-function tellSilence({ inventory, changes, now }: Core): () => Promise<void> {
-	const told = new Set<string>();
-	return async () => {
-		for (const host of inventory.hosts.values()) {
-			const silent = host.silentSince !== null && now() - host.silentSince >= offlineAfterMs;
-			if (!silent) told.delete(host.id);
-			else if (!told.has(host.id)) {
-				told.add(host.id);
-				changes.touch("overview", "hosts", "guests", `host:${host.id}`);
-				for (const guest of inventory.guestsOf(host.id)) changes.touch(`guest:${guest.id}`);
-			}
-		}
 	};
 }
 

@@ -23,13 +23,12 @@ const commandTimeoutMs: Record<Exclude<PowerAction, "delete">, number> = {
 	pause: 15_000,
 	resume: 15_000,
 };
-const done: Record<PowerAction, { kind: string; words: string }> = {
-	start: { kind: "guest.started", words: "started" },
-	shutDown: { kind: "guest.shutDownRequested", words: "pressed the power button of" },
-	powerOff: { kind: "guest.poweredOff", words: "powered off" },
-	pause: { kind: "guest.paused", words: "paused" },
-	resume: { kind: "guest.resumed", words: "resumed" },
-	delete: { kind: "guest.deleted", words: "deleted" },
+const wording: Record<Exclude<PowerAction, "delete">, { kind: string; done: string; asked: string }> = {
+	start: { kind: "guest.started", done: "started", asked: "start" },
+	shutDown: { kind: "guest.shutDownRequested", done: "pressed the power button of", asked: "shut down" },
+	powerOff: { kind: "guest.poweredOff", done: "powered off", asked: "power off" },
+	pause: { kind: "guest.paused", done: "paused", asked: "pause" },
+	resume: { kind: "guest.resumed", done: "resumed", asked: "resume" },
 };
 const planTimeoutMs = 15_000;
 const bulkAtOnce = 4;
@@ -65,21 +64,27 @@ export class GuestActions {
 					cure: `end the maintenance of ${host.name} first`,
 				});
 			}
-			const input = { guestId, epoch: ownerEpoch };
-			const report = await this.#hub.call(ownerHostId, `guest.${action}`, input, {
-				timeoutMs: commandTimeoutMs[action],
-			});
-			this.#apply(guest, ownerHostId, report);
-			const { kind, words } = done[action];
-			await this.#core.events.append({
-				kind,
+			const { kind, done, asked } = wording[action];
+			const who = {
 				actor,
 				objects: [
-					{ type: "guest", id: guest.id, name: guest.name },
-					{ type: "host", id: host.id, name: host.name },
+					{ type: "guest" as const, id: guest.id, name: guest.name },
+					{ type: "host" as const, id: host.id, name: host.name },
 				],
-				sentence: `${actor} ${words} ${guest.name}`,
+			};
+			const input = { guestId, epoch: ownerEpoch };
+			const options = { timeoutMs: commandTimeoutMs[action] };
+			const report = await this.#hub.call(ownerHostId, `guest.${action}`, input, options).catch(async (thrown) => {
+				const { code, message } = asSternaError(thrown);
+				// It may have been done: whoever looks for a reason later must find who asked for it.
+				if (code === "timeout" || code === "unavailable") {
+					const sentence = `${actor} asked to ${asked} ${guest.name}; whether it was done is not known`;
+					await this.#core.events.append({ kind: "guest.unanswered", ...who, sentence, why: message });
+				}
+				throw thrown;
 			});
+			this.#apply(guest, ownerHostId, report);
+			await this.#core.events.append({ kind, ...who, sentence: `${actor} ${done} ${guest.name}` });
 			return report.state;
 		});
 	}
