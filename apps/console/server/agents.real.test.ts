@@ -156,9 +156,11 @@ describe("one key on two servers (item 52)", () => {
 		await firstClosed;
 		await until("the quarantine", async () => (await refused(first)) === "refused with 403");
 		expect(await refused(copy)).toBe("refused with 403");
-		expect(await events("host.quarantined", first.identity.hostId)).toEqual([
-			"cloned-01 is kept out: two servers use its identity",
-		]);
+		const written = await until("the event", async () => {
+			const sentences = await events("host.quarantined", first.identity.hostId);
+			return sentences.length > 0 && sentences;
+		});
+		expect(written).toEqual(["cloned-01 is kept out: two servers use its identity"]);
 		expect((await api.overview.get.query()).headline.tone).toBe("failing");
 	});
 
@@ -330,6 +332,19 @@ describe("a guest whose host", () => {
 		await agent.reconnect();
 		await until("the guest", async () => agent.guests.size === 1);
 		await until("its start", async () => (await codeOf(api.guests.start.mutate({ guestId: row?.id ?? "" }))) === "ok");
+	});
+
+	test("is cut off while it powers it off leaves in the log who asked", async () => {
+		const agent = await newAgent("silent-01");
+		const { guestId } = await api.guests.create.mutate({ ...wish("asked", agent), start: true });
+		agent.instead.set("guest.powerOff", "swallow");
+		const asked = codeOf(api.guests.powerOff.mutate({ guestId }));
+		await until("the command", async () => agent.commands.includes("guest.powerOff"));
+		await agent.disconnect();
+		expect(await asked).toBe("unavailable");
+		expect(await events("guest.unanswered", guestId)).toEqual([
+			"ann asked to power off asked; whether it was done is not known",
+		]);
 	});
 
 	test("refuses to make it, or to delete it, does not stand in the log as made or deleted", async () => {

@@ -106,15 +106,21 @@ export class Admission {
 		const { db, inventory, events, changes } = this.#core;
 		const host = inventory.host(hostId);
 		if (host.quarantinedBecause) return;
+		// The door closes at once; row and event follow together.
 		host.quarantinedBecause = because;
-		await db.update(tables.hosts).set({ quarantinedBecause: because }).where(eq(tables.hosts.id, hostId));
-		await events.append({
-			kind: "host.quarantined",
-			actor: "console",
-			objects: [{ type: "host", id: hostId, name: host.name }],
-			sentence: `${host.name} is kept out: two servers use its identity`,
-			why: because,
-			severity: "failing",
+		await db.transaction(async (tx) => {
+			await tx.update(tables.hosts).set({ quarantinedBecause: because }).where(eq(tables.hosts.id, hostId));
+			await events.append(
+				{
+					kind: "host.quarantined",
+					actor: "console",
+					objects: [{ type: "host", id: hostId, name: host.name }],
+					sentence: `${host.name} is kept out: two servers use its identity`,
+					why: because,
+					severity: "failing",
+				},
+				tx,
+			);
 		});
 		changes.touch("overview", "hosts", `host:${hostId}`);
 	}
