@@ -80,3 +80,19 @@ test("a deleted guest leaves nothing of what it printed", async () => {
 	await guests.delete(spec.id, 1);
 	await expect(access(dirname(hypervisor.serialLogPath(spec.id)))).rejects.toThrow("ENOENT");
 });
+
+test("a guest that ignored its power button and came back by a move is not called stopping", async () => {
+	const { live } = await server();
+	const { guests, hypervisor } = await live();
+	const spec = guestSpec();
+	await guests.create(spec, 1);
+	await guests.start(spec.id, 1);
+	vi.spyOn(hypervisor, "shutDown").mockResolvedValue();
+	expect(await guests.shutDown(spec.id, 1)).toMatchObject({ state: "stopping" });
+	// What a move does, as seen from here: the process ends, and later another one is there.
+	await hypervisor.powerOff(spec.id);
+	await guests.refresh(spec.id);
+	await hypervisor.start({ spec, volumes: [], nics: [] });
+	await guests.refresh(spec.id);
+	expect(guests.view(spec.id)).toMatchObject({ state: "running" });
+});

@@ -267,7 +267,7 @@ export class Guests {
 	#onEvent(event: HypervisorEvent): void {
 		switch (event.type) {
 			case "stateChanged":
-				this.#processes.set(event.report.guestId, event.report);
+				this.#see(event.report);
 				this.#needs.announce.guestChanged(event.report.guestId);
 				return;
 			case "poweredOff":
@@ -318,9 +318,17 @@ export class Guests {
 	}
 
 	async #inspect(guestId: GuestId): Promise<void> {
-		const process = await this.#hypervisor.inspect(guestId);
-		if (process.state === "absent") this.#processes.delete(guestId);
-		else this.#processes.set(guestId, process);
+		this.#see(await this.#hypervisor.inspect(guestId));
+	}
+
+	#see(process: ProcessReport): void {
+		if (process.state !== "absent") {
+			this.#processes.set(process.guestId, process);
+			return;
+		}
+		this.#processes.delete(process.guestId);
+		// A power button was pressed for that process, not for one that comes later.
+		if (this.#transients.get(process.guestId) === "stopping") this.#transients.delete(process.guestId);
 	}
 
 	#transient(guestId: GuestId, transient: Transient): void {
