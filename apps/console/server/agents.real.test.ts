@@ -307,6 +307,31 @@ describe("an agent that floods is cut off and the console goes on (item 54)", ()
 	});
 });
 
+test("a host that finds something else every time opens no more findings than it has parts", async () => {
+	const agent = await newAgent("nervous-01");
+	const some = (round: number) =>
+		Array.from({ length: 300 }, (_, part) => ({
+			...{ key: `kernel/${round}/${part}`, sensor: "kernel" as const, component: `part ${part}`, signal: "errors" },
+			...{ severity: "watch" as const, value: 1, threshold: 1, unit: "lines", windowMs: 0, rule: "any error" },
+			...{ firstSeenAt: 1, lastSeenAt: 1, raw: "", relevant: true },
+		}));
+	for (const round of [1, 2, 3]) agent.setFindings(some(round));
+	agent.setFindings(some(2));
+	agent.measure(newId(GuestId), 0.75);
+	const { hostId } = agent.identity;
+	await until("its sample", async () => (await api.hosts.get.query({ hostId })).cpuUsed === 0.75);
+	let opened = 0;
+	for (let before: number | null | undefined; before !== null; ) {
+		const page = await api.events.list.query({
+			...{ kind: "finding.opened", objectId: hostId, limit: 100 },
+			...(before ? { before } : {}),
+		});
+		opened += page.rows.length;
+		before = page.nextBefore;
+	}
+	expect(opened).toBe(500);
+});
+
 describe("a guest whose host", () => {
 	const wish = (name: string, agent: ScriptedAgent) => ({
 		...{ name, vcpus: 1, memoryBytes: 64 * MiB, boot: { from: "disk" as const }, networks: [], start: false },

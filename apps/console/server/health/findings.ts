@@ -1,6 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { Finding } from "@sterna/shared/health";
 import type { HostId } from "@sterna/shared/ids";
+import { maxFindingsPerHost } from "@sterna/shared/protocol/report";
 import { and, desc, eq } from "drizzle-orm";
 import type { Core } from "../core.ts";
 import type { Database, Transaction } from "../db/database.ts";
@@ -11,6 +12,8 @@ import { decideHealth, type PolicyDecision, type PolicyHost } from "./policy.ts"
 
 /** A finding that only grows older is written this often. */
 const rewriteMs = 30_000;
+/** A host may open 500 findings within this time: what comes on top is a fault of its sensors, not of its parts. */
+const openedWindowMs = 10 * 60_000;
 export const policyActor = "health policy";
 
 /** Keeps findings, and has the policy's decisions carried out. */
@@ -18,6 +21,8 @@ export class Findings {
 	readonly #core: Core;
 	readonly #evacuations: Evacuations;
 	readonly #writtenAt = new Map<string, number>();
+	/** Per host, when it opened a finding within the window. */
+	readonly #opened = new Map<HostId, number[]>();
 	#deciding: Promise<void> = Promise.resolve();
 
 	constructor(core: Core, evacuations: Evacuations) {
@@ -131,8 +136,20 @@ export class Findings {
 		return worse;
 	}
 
+	/** Hints are bounded in time; what is degraded or failing, by how much of it may be open. */
+	#mayOpen(host: HostEntry, { severity }: Finding): boolean {
+		const { now, log } = this.#core;
+		const lately = (this.#opened.get(host.id) ?? []).filter((at) => now() - at < openedWindowMs);
+		this.#opened.set(host.id, lately);
+		const held = severity === "watch" ? lately.length : host.findings.length - maxFindingsPerHost;
+		if (held < maxFindingsPerHost) return true;
+		log.warn({ hostId: host.id }, "finding not opened: the host reports too many");
+		return false;
+	}
+
 	async #open(host: HostEntry, finding: Finding): Promise<boolean> {
 		const { db, now } = this.#core;
+		if (!this.#mayOpen(host, finding)) return false;
 		const [former] = await db
 			.select()
 			.from(tables.findings)
@@ -153,6 +170,7 @@ export class Findings {
 			})
 			.returning();
 		if (row) host.findings.push(row);
+		this.#opened.get(host.id)?.push(now());
 		await this.#tell(host, finding, "opened");
 		return true;
 	}
