@@ -17,7 +17,10 @@ export function MaintenanceButton({ host }: { host: HostView }) {
 	const [open, setOpen] = useState(false);
 	const roleRefusal = useRoleRefusal("operator");
 	const leaving = host.mode !== "normal";
-	const refusal = roleRefusal ?? (host.connection === "revoked" ? "its certificate is revoked" : null);
+	const refusal =
+		roleRefusal ??
+		(host.connection === "revoked" ? "its certificate is revoked" : null) ??
+		(host.mode === "evacuating" ? "it is being emptied; cancel the evacuation to keep it in service" : null);
 	return (
 		<>
 			<Button
@@ -135,10 +138,7 @@ function LeaveDialog({ host, onClose }: { host: HostView; onClose: () => void })
 			onClose={onClose}
 			title={`Put ${host.name} back to service`}
 			plan={{
-				steps: [
-					...(host.mode === "evacuating" ? ["The evacuation ends; guests that have left stay where they are."] : []),
-					`${host.name} takes guests again. None moves back by itself.`,
-				],
+				steps: [`${host.name} takes guests again. None moves back by itself.`],
 				refusals: failing.map((finding) => ({
 					code: "wrong_state",
 					message: `${finding.component} is failing: ${finding.rule}`,
