@@ -258,6 +258,7 @@ describe("a failing host", () => {
 		expect(Date.now() - brokenAt).toBeLessThan(5000);
 		const { rows } = await api.evacuations.list.query({ state: ["running"] });
 		expect(rows).toHaveLength(1);
+		expect(rows[0]?.remainingMs).toBeGreaterThan(0);
 		await console.kill();
 		fleet.letGo();
 		await console.restart();

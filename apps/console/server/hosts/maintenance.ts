@@ -12,7 +12,9 @@ import type { EmptyIn, MaintenancePlan } from "../views.ts";
 /** Who would leave the host in which order to where, and who could not. The same step function that does it decides. */
 export function planMaintenance(hostId: HostId, inventory: Inventory, now: number): MaintenancePlan {
 	const host = inventory.host(hostId);
-	let sight = { ...sightOf(hostId, inventory, now), outgoingMoves: 0 };
+	const current = sightOf(hostId, inventory, now);
+	// Those that are under way count as not yet gone: the plan says how long the rest takes.
+	let sight = { ...current, outgoingMoves: 0, guests: current.guests.map((guest) => ({ ...guest, leaving: false })) };
 	const everyone = sight.guests;
 	let evacuation = beginEvacuation({ hostId, hostName: host.name }, seedOf(hostId));
 	const moves: MaintenancePlan["moves"] = [];
