@@ -54,13 +54,20 @@ function EnterDialog({ host, onClose }: { host: HostView; onClose: () => void })
 			open
 			onClose={onClose}
 			title={`Take ${host.name} out of service`}
-			lead="Its running guests leave, one after the other, without stopping."
+			lead={
+				host.connection === "online"
+					? "Its running guests leave, one after the other, without stopping."
+					: "Its agent is not heard: it gets no new guests, and those it has leave when it is heard again."
+			}
 			plan={
 				plan.data && {
 					steps: [],
 					expect: [
 						{ label: "Guests to move", value: String(plan.data.moves.length) },
-						{ label: "Expected duration", value: formatDuration(plan.data.predictedDurationMs) },
+						{
+							label: "Expected duration",
+							value: plan.data.moves.length === 0 ? "–" : formatDuration(plan.data.predictedDurationMs),
+						},
 					],
 					undo: plan.data.undo,
 				}

@@ -58,7 +58,7 @@ export function MigrationLine({ report, now }: MigrationLineProps) {
 								</div>
 								<div className="text-sm text-soft">
 									{timing
-										? formatDuration((timing.endedAt ?? report?.endedAt ?? now) - timing.startedAt)
+										? formatDuration(Math.max(0, (timing.endedAt ?? report?.endedAt ?? now) - timing.startedAt))
 										: standing === "skipped"
 											? "not needed"
 											: "–"}

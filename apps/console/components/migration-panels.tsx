@@ -46,7 +46,11 @@ export function CopyPanel({ report, samples }: { report: MigrationReport | null;
 					/>
 				)}
 				{!disk && report && (
-					<p className="text-sm text-soft">No disk has to be copied: they are shared, or there are none.</p>
+					<p className="text-sm text-soft">
+						{report.phase === "prepareTarget" && report.state === "running"
+							? "What has to be copied is known when the target is prepared."
+							: "No disk has to be copied: they are shared, or there are none."}
+					</p>
 				)}
 				{!report && <p className="text-soft">The source has not answered yet.</p>}
 				{live && (
@@ -78,6 +82,8 @@ export function CopyPanel({ report, samples }: { report: MigrationReport | null;
 /** What the move promises: how long the guest may be paused, and what happens when the copy does not catch up. */
 export function Convergence({ move }: { move: MigrationView }) {
 	const memory = move.report?.memory;
+	/** QEMU learns what the guest rewrites at the end of a pass; a 0 before that says nothing. */
+	const isMeasured = memory != null && (memory.passes > 1 || memory.dirtyBytesPerSecond > 0);
 	return (
 		<Panel title="If it does not converge">
 			<p className="mb-2">
@@ -87,10 +93,14 @@ export function Convergence({ move }: { move: MigrationView }) {
 			</p>
 			<dl className="rows">
 				<Pair label="Longest pause allowed">{formatDuration(move.maxDowntimeMs)}</Pair>
-				{memory && <Pair label="Guest writes">{perSecond(memory.dirtyBytesPerSecond)}</Pair>}
+				{memory && (
+					<Pair label="Guest writes">
+						{isMeasured ? perSecond(memory.dirtyBytesPerSecond) : "measured from pass 2 on"}
+					</Pair>
+				)}
 				{memory && <Pair label="Link carries">{perSecond(memory.bytesPerSecond)}</Pair>}
 			</dl>
-			{memory && memory.bytesPerSecond > 0 && move.state === "running" && (
+			{memory && isMeasured && memory.bytesPerSecond > 0 && move.state === "running" && (
 				<p className="mt-2 min-h-[2.9em] text-sm text-soft">
 					{memory.dirtyBytesPerSecond < memory.bytesPerSecond
 						? "The copy is faster than the guest writes: it converges."
