@@ -56,15 +56,20 @@ export class Findings {
 		const host = inventory.host(request.hostId);
 		const entry = host.findings.find((finding) => finding.id === request.findingId);
 		if (!entry) throw new SternaError("not_found", `${host.name} has no open finding ${request.findingId}`);
-		await this.#close(host, entry, { state: "released", releasedAt: now(), releasedBy: request.actor });
-		await events.append({
+		const released = { state: "released", releasedAt: now(), releasedBy: request.actor } as const;
+		const event = {
 			kind: "finding.released",
 			actor: request.actor,
-			objects: [{ type: "host", id: host.id, name: host.name }],
+			objects: [{ type: "host" as const, id: host.id, name: host.name }],
 			sentence: `${request.actor} released the finding on ${entry.finding.component} of ${host.name}`,
 			why: request.reason || null,
 			evidence: entry.finding,
+		};
+		await this.#core.db.transaction(async (tx) => {
+			await tx.update(tables.findings).set(released).where(eq(tables.findings.id, entry.id));
+			await events.append(event, tx);
 		});
+		this.#forget(host, entry);
 		this.#core.changes.touch("overview", "health", "hosts", `host:${host.id}`);
 	}
 
@@ -177,6 +182,10 @@ export class Findings {
 
 	async #close(host: HostEntry, entry: FindingEntry, change: Partial<FindingEntry>): Promise<void> {
 		await this.#core.db.update(tables.findings).set(change).where(eq(tables.findings.id, entry.id));
+		this.#forget(host, entry);
+	}
+
+	#forget(host: HostEntry, entry: FindingEntry): void {
 		host.findings = host.findings.filter((candidate) => candidate !== entry);
 		this.#writtenAt.delete(entry.id);
 	}
