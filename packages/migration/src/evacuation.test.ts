@@ -79,6 +79,11 @@ describe("an evacuation", () => {
 		expect(stepEvacuation(before.evacuation, view([guest(1)], [placementHost(2)])).start).toHaveLength(1);
 	});
 
+	it("does not ask to shut down a guest of which nothing is known", () => {
+		const { evacuation } = stepEvacuation(fresh(), view([guest(1, 2, { state: "unknown" })], [placementHost(2)]));
+		expect(row(evacuation, 1)).toMatchObject({ state: "blocked", cure: "wait until the host's agent is heard" });
+	});
+
 	it("takes a blocked guest up again when room appears", () => {
 		const { evacuation } = stepEvacuation(fresh(), view([guest(1)], []));
 		expect(row(evacuation, 1)).toMatchObject({ state: "blocked", reason: "there is no other host" });

@@ -174,6 +174,12 @@ function standing({ state }: EvacuatingGuest): Partial<EvacuationRow> {
 	if (state === "running") return { state: "pending" };
 	if (state === "stopped" || state === "crashed")
 		return { state: "skipped", reason: `it is ${state} and stays on its disks`, cure: null };
+	if (state === "unknown")
+		return {
+			state: "blocked",
+			reason: "its host does not say how it is",
+			cure: "wait until the host's agent is heard",
+		};
 	return { state: "blocked", reason: `it is ${state}; only a running guest moves`, cure: "resume it, or shut it down" };
 }
 
