@@ -4,6 +4,8 @@ import { SternaError } from "@sterna/shared/errors";
 
 export const maxSerialLogBytes = 8 * 1024 * 1024;
 const checkEveryBytes = 1024 * 1024;
+/** Typed ahead, waiting for a guest that does not read. */
+const maxWaitingBytes = 64 * 1024;
 
 /**
  * The serial line of one guest: input goes through the socket; output goes to the log that QEMU itself writes, so that
@@ -25,9 +27,12 @@ export class SerialLine {
 		this.#socket.on("error", () => undefined);
 	}
 
-	/** @throws {SternaError} `unavailable` when the guest's process is gone; `timeout` when it takes no input. */
+	/** @throws {SternaError} `unavailable` when the guest's process is gone or too much input waits; `timeout` when it takes no input. */
 	write(data: Uint8Array): Promise<void> {
 		return new Promise((fulfil, reject) => {
+			if (this.#socket.writableLength + data.length > maxWaitingBytes) {
+				return reject(new SternaError("unavailable", "the guest does not read its serial line; input was dropped"));
+			}
 			const timer = setTimeout(() => reject(new SternaError("timeout", "the guest takes no serial input")), 5000);
 			this.#socket.write(data, (cause) => {
 				clearTimeout(timer);
