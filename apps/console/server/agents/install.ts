@@ -59,6 +59,8 @@ Restart=always
 RestartSec=2
 # Guests outlive the agent.
 KillMode=process
+# Disks that hang hold a thread each; the rest of the agent needs some too.
+Environment=UV_THREADPOOL_SIZE=16
 
 [Install]
 WantedBy=multi-user.target
