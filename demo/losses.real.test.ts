@@ -1,3 +1,4 @@
+import { MiB } from "@sterna/shared/units";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Demo, startDemo } from "./demo.ts";
 import { demoFolder, prepare } from "./prepare.ts";
@@ -64,6 +65,17 @@ describe("a move survives the loss of", { timeout: 240_000 }, () => {
 		await demo.network.setCable(target, true);
 		await settled(migrationId);
 		await runsOnce();
+	});
+
+	test("nothing: a guest's disk travels without its holes, also the second time", async () => {
+		const id = await demo.addGuest({ name: "web-1", pool: "local", load: "light", beatMs: 100 });
+		for (const turn of ["first", "second"]) {
+			const { migrationId } = await demo.api.guests.migrate.mutate({ guestId: id });
+			await settled(migrationId);
+			const { state, report } = await demo.api.migrations.get.query({ migrationId });
+			expect(state, turn).toBe("completed");
+			expect(report?.disk?.totalBytes, turn).toBeLessThan(32 * MiB);
+		}
 	});
 
 	/** The move has ended, one way or the other, and says how. */

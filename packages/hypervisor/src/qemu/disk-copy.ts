@@ -78,7 +78,9 @@ async function begin(
 			"job-id": mirrorJob(index),
 			device: diskNode(index),
 			target: mirrorNode(index),
-			sync: "full",
+			// Volumes have no backing file, so the top is all there is. Unlike `full` this does not first write zeros over the
+			// whole target, which is new and empty: its holes would be zeros that the next move has to look at.
+			sync: "top",
 			"copy-mode": "background",
 		},
 		options,
