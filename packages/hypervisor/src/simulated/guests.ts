@@ -54,8 +54,9 @@ export class SimulatedGuests {
 			if (this.#guests.has(id)) continue;
 			const guest = await this.find(id);
 			if (guest === null || guest.state === "ended") continue;
-			this.#guests.set(id, guest);
+			// Known before the guest is: a tick in between would print again what was printed on another host.
 			this.#printed.set(id, await this.#lastPrinted(id, guest.count));
+			this.#guests.set(id, guest);
 			await this.print(id);
 			adopted.push(guest);
 		}
