@@ -374,5 +374,5 @@ test("the API on the local socket needs no sign-in; the folder keeps everybody e
 			.on("error", reject)
 			.end();
 	});
-	expect(JSON.parse(answer).result.data).toMatchObject({ name: "local", role: "admin" });
+	expect(JSON.parse(answer).result.data).toMatchObject({ name: "local admin", role: "admin" });
 });

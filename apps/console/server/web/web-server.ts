@@ -59,7 +59,7 @@ export async function listenWeb(console: Console, pages: Pages | null): Promise<
 /** The person at this machine: who can open the socket is the console's own user or root. */
 const local: Session = {
 	id: "local",
-	user: { userId: "local", name: "local", email: "local@localhost", role: "admin" },
+	user: { userId: "local", name: "local admin", email: "local@localhost", role: "admin" },
 };
 
 /** The same API on a unix socket with mode 0600, without signing in: for the command line and the demo. */
