@@ -77,7 +77,9 @@ main "$@"
 export async function sendFile(response: ServerResponse, path: string, what: string): Promise<void> {
 	const found = await stat(path).catch(() => null);
 	if (!found?.isFile()) {
-		throw new SternaError("not_found", `this console does not have ${what}`, { cure: "build it with pnpm build in apps/agent, or set STERNA_AGENT_DIR" });
+		throw new SternaError("not_found", `this console does not have ${what}`, {
+			cure: "build it with pnpm build in apps/agent, or set STERNA_AGENT_DIR",
+		});
 	}
 	response.writeHead(200, { "content-type": "application/octet-stream", "content-length": found.size });
 	await pipeline(createReadStream(path), response);
