@@ -4,16 +4,21 @@ import type { Inventory, MoveEntry } from "../inventory/inventory.ts";
 import type { MigrationRow, MigrationView, MovingView } from "../views.ts";
 import { refuseCancel } from "./driver.ts";
 
-/** How far the move is, 0 to 1, by bytes: disks first, then memory; the hand-over is the last hundredth. */
+/**
+ * How far the move is, 0 to 1, by bytes: disks first, then memory; the hand-over is the last hundredth. While the size of
+ * memory has not been reported, disks are half of it: a share of an unknown whole would stand near the end and jump back.
+ */
 export function progressOf(report: MigrationReport | null): number {
 	if (!report) return 0;
 	if (report.state === "completed") return 1;
 	const { disk, memory, phase } = report;
 	if (phase === "handOver" || phase === "retireSource") return 0.99;
-	const total = (disk?.totalBytes ?? 0) + (memory?.totalBytes ?? 0);
-	if (total === 0) return 0;
+	const diskBytes = disk?.totalBytes ?? 0;
 	const diskDone = disk ? Math.min(disk.transferredBytes, disk.totalBytes) : 0;
-	const memoryDone = memory ? memory.totalBytes - Math.min(memory.remainingBytes, memory.totalBytes) : 0;
+	if (!memory) return diskBytes === 0 ? 0 : diskDone / diskBytes / 2;
+	const total = diskBytes + memory.totalBytes;
+	if (total === 0) return 0;
+	const memoryDone = memory.totalBytes - Math.min(memory.remainingBytes, memory.totalBytes);
 	// Before the memory copy begins nothing of it is done, whatever "remaining" says.
 	const counted = phase === "copyMemory" || phase === "switchOver" ? memoryDone : 0;
 	return Math.min(0.98, (diskDone + counted) / total);
@@ -26,6 +31,7 @@ export function remainingOf(move: MoveEntry, now: number): number | null {
 	if (report.phase === "copyMemory" && report.memory) {
 		return remainingMs({ ...report.memory, expectedDowntimeMs: report.predictedDowntimeMs });
 	}
+	if (!report.memory) return null;
 	const progress = progressOf(report);
 	return progress > 0.05 ? Math.round(((now - move.startedAt) * (1 - progress)) / progress) : null;
 }
