@@ -1,3 +1,7 @@
+/*
+ * Everything that can happen in the model of the hand-over. Long because it is one list: whoever asks whether a loss, a
+ * repetition or a crash is tried reads it here from top to bottom.
+ */
 import { grantMove, settle } from "../grants.ts";
 import {
 	type Decision,
