@@ -1,6 +1,9 @@
+import type { CopyDisks, CopyMemory } from "@sterna/shared/copying";
 import type { Accelerator, GuestSpec } from "@sterna/shared/guest";
 import type { AcceleratorProbe } from "@sterna/shared/host";
 import type { GuestId, VolumeId } from "@sterna/shared/ids";
+
+export type { CopyDisks, CopyMemory, MemoryProgress, Steering } from "@sterna/shared/copying";
 
 /**
  * How to run guests on this server. Two drivers keep this contract: `qemu/` for real guests, `simulated/` for scale and
@@ -150,36 +153,6 @@ export interface AcceptedGuest {
 	/** Null when no volume is copied. */
 	diskSocket: string | null;
 }
-
-export interface CopyDisks {
-	guestId: GuestId;
-	/** Unix socket that leads to the target's NBD server, one per volume. */
-	disks: { volumeId: VolumeId; socket: string }[];
-	onProgress(progress: { totalBytes: number; transferredBytes: number }): void;
-}
-
-export interface CopyMemory {
-	guestId: GuestId;
-	/** Unix socket that leads to the target's memory socket. */
-	socket: string;
-	/** The switchover waits until the remaining memory fits into this pause. */
-	downtimeLimitMs: number;
-	onProgress(progress: MemoryProgress): Steering | undefined;
-}
-
-export interface MemoryProgress {
-	totalBytes: number;
-	transferredBytes: number;
-	remainingBytes: number;
-	passes: number;
-	dirtyBytesPerSecond: number;
-	bytesPerSecond: number;
-	/** QEMU's own estimate of the pause if it switched over now; null while unknown. */
-	expectedDowntimeMs: number | null;
-}
-
-/** What the convergence policy answers to progress. */
-export type Steering = { downtimeLimitMs: number } | { throttle: true } | { abandon: string };
 
 export interface GuestStats {
 	/** CPU time that the process has used since it started. */

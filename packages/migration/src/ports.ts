@@ -1,3 +1,4 @@
+import type { CopyDisks, CopyMemory } from "@sterna/shared/copying";
 import type { GuestId, MigrationId, VolumeId } from "@sterna/shared/ids";
 import type { MigrationReport } from "@sterna/shared/migration";
 import type { Output } from "@sterna/shared/protocol/commands";
@@ -5,6 +6,8 @@ import type { SignedPermit } from "@sterna/shared/protocol/permit";
 import type { Decision, ProcessState } from "./handover.ts";
 import type { JournalEntry } from "./journal.ts";
 import type { OwnershipRecord } from "./ownership-record.ts";
+
+export type { CopyDisks, CopyMemory, DiskProgress, MemoryProgress, Steering } from "@sterna/shared/copying";
 
 /**
  * Everything a migration needs from outside, on the source's agent. Each promise ends within its own deadline and rejects
@@ -75,36 +78,3 @@ export interface Clock {
 	/** Calls `action` once after the delay. Returns the way to call it off. */
 	after(delayMs: number, action: () => void): () => void;
 }
-
-export interface CopyDisks {
-	guestId: GuestId;
-	disks: { volumeId: VolumeId; socket: string }[];
-	onProgress(progress: DiskProgress): void;
-}
-
-export interface DiskProgress {
-	totalBytes: number;
-	transferredBytes: number;
-}
-
-export interface CopyMemory {
-	guestId: GuestId;
-	socket: string;
-	/** The switchover waits until the remaining memory fits into this pause. */
-	downtimeLimitMs: number;
-	onProgress(progress: MemoryProgress): Steering | undefined;
-}
-
-export interface MemoryProgress {
-	totalBytes: number;
-	transferredBytes: number;
-	remainingBytes: number;
-	passes: number;
-	dirtyBytesPerSecond: number;
-	bytesPerSecond: number;
-	/** QEMU's own estimate of the pause if it switched over now; null while unknown. */
-	expectedDowntimeMs: number | null;
-}
-
-/** What the convergence policy answers to progress. */
-export type Steering = { downtimeLimitMs: number } | { throttle: true } | { abandon: string };
