@@ -7,6 +7,7 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId } from "@sterna/shared/ids";
 import { makeFolderDurably, readJsonFile, removeDurably, removeHalfWritten, writeDurably } from "../durable-file.ts";
+import { GuestQueue } from "./queue.ts";
 import { notStarted, RunRecord } from "./run-record.ts";
 
 /** One guest folder. Without a spec it is a tombstone: only the highest epoch is remembered. */
@@ -34,7 +35,7 @@ export class GuestStore implements RecordPort {
 	readonly #folder: string;
 	readonly #guests = new Map<GuestId, StoredGuest>();
 	readonly #damaged = new Map<string, DamagedGuest>();
-	readonly #turns = new Map<GuestId, Promise<void>>();
+	readonly #turns = new GuestQueue();
 
 	private constructor(folder: string) {
 		this.#folder = folder;
@@ -152,7 +153,7 @@ export class GuestStore implements RecordPort {
 	}
 
 	#inTurn<Result>(guestId: GuestId, act: (folder: string) => Promise<Result>): Promise<Result> {
-		const turn = (this.#turns.get(guestId) ?? Promise.resolve()).then(() => {
+		return this.#turns.run(guestId, async () => {
 			const damaged = this.#damaged.get(guestId);
 			if (damaged) {
 				throw new SternaError("wrong_state", `guest ${guestId} cannot be changed: ${damaged.reason}`, {
@@ -161,15 +162,6 @@ export class GuestStore implements RecordPort {
 			}
 			return act(join(this.#folder, guestId));
 		});
-		const settled = turn.then(
-			() => {},
-			() => {},
-		);
-		this.#turns.set(guestId, settled);
-		void settled.then(() => {
-			if (this.#turns.get(guestId) === settled) this.#turns.delete(guestId);
-		});
-		return turn;
 	}
 
 	#mustKnow(guestId: GuestId): StoredGuest {
