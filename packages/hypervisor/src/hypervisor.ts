@@ -1,9 +1,9 @@
-import type { CopyDisks, CopyMemory } from "@sterna/shared/copying";
+import type { CopyDisks, CopyMemory, DiskProgress } from "@sterna/shared/copying";
 import type { Accelerator, GuestSpec } from "@sterna/shared/guest";
 import type { AcceleratorProbe } from "@sterna/shared/host";
 import type { GuestId, VolumeId } from "@sterna/shared/ids";
 
-export type { CopyDisks, CopyMemory, MemoryProgress, Steering } from "@sterna/shared/copying";
+export type { CopyDisks, CopyMemory, DiskProgress, MemoryProgress, Steering } from "@sterna/shared/copying";
 
 /**
  * How to run guests on this server. Two drivers keep this contract: `qemu/` for real guests, `simulated/` for scale and
@@ -77,8 +77,128 @@ export interface Hypervisor {
 	 */
 	cancelMigration(guestId: GuestId): Promise<void>;
 
+	/** Makes a volume larger, also under a running guest, which sees the new size at once. Same size: no change; smaller: `invalid`. */
+	growVolume(request: GrowVolume): Promise<void>;
+	/** Gives a running guest one more disk, on a spare port. No process: no change, the next start brings it. Attached already: no change. */
+	attachVolume(guestId: GuestId, location: VolumeLocation): Promise<void>;
+	/**
+	 * Copies a volume to another place and goes on there, also under a running guest; what was tracked of its changes is
+	 * tracked on. On failure the guest runs on the old one and nothing of the new one is left; on success the old one is gone.
+	 */
+	moveVolume(request: MoveVolume, signal: AbortSignal): Promise<void>;
+
+	/** Whether the guest agent answers within `timeoutMs`. */
+	isGuestAgentAlive(guestId: GuestId, timeoutMs: number): Promise<boolean>;
+	/** The guest's screen as a PNG. */
+	screenshot(guestId: GuestId): Promise<Uint8Array>;
+
+	/**
+	 * What is tracked of the volumes' changes: asked of the running guest, or of the files of one without a process. A
+	 * bitmap that cannot be trusted (its process was killed) is told as `inconsistent`.
+	 */
+	changeTracking(guestId: GuestId, volumes: readonly VolumeLocation[]): Promise<VolumeTracking[]>;
+	/**
+	 * Opens one instant of all named volumes for reading, of a running, paused or stopped guest. In one transaction: a new
+	 * bitmap `mark` begins at the instant, the bitmap `since` ends there, and from then on old blocks are copied to the
+	 * scratch files before the guest overwrites them, so a slow reader never slows the guest; when the scratch fails or is
+	 * full the snapshot breaks (reads fail, `isSnapshotWhole` is false) and the guest runs on. File systems are frozen by the
+	 * guest agent for the instant only; whatever happens they are thawed before this is fulfilled or rejected.
+	 * On failure everything is as it was, also what is tracked. One at a time per guest: `conflict`.
+	 */
+	takeSnapshot(request: TakeSnapshot): Promise<SnapshotReport>;
+	/** False when a block of the instant was lost: what was read from it must not be kept. */
+	isSnapshotWhole(guestId: GuestId): Promise<boolean>;
+	/**
+	 * Ends the snapshot, also one of an earlier life of the driver, also of a guest that has stopped since. `committed`: the
+	 * recovery point is kept, changes count from `mark`, older bitmaps of the same chain (`since`) are removed. `failed`:
+	 * changes count from `since` as if the snapshot had never been. Nothing open: makes sure of the bitmaps all the same.
+	 */
+	endSnapshot(request: EndSnapshot): Promise<void>;
+
+	/**
+	 * Starts a guest whose volumes are not here yet: what is missing is read from a unix socket that serves NBD, what the
+	 * guest writes stays in the volume. An error or silence of the socket pauses the guest (`heldByStorage`) and harms
+	 * nothing; `resume` tries again. Until `fillVolumes` has completed, the guest must always be started with its sources.
+	 */
+	startFrom(request: StartRequest, sources: readonly VolumeSource[]): Promise<ProcessReport>;
+	/** Copies what is still missing while the guest runs, then lets go of the sources. Pauses with the source, goes on with `resume`. */
+	fillVolumes(guestId: GuestId, onProgress: (progress: DiskProgress) => void, signal: AbortSignal): Promise<void>;
+
 	/** Lets go of sockets and timers; guests run on. */
 	close(): Promise<void>;
+}
+
+export interface GrowVolume extends VolumeLocation {
+	guestId: GuestId;
+	sizeBytes: number;
+}
+
+export interface MoveVolume {
+	guestId: GuestId;
+	volumeId: VolumeId;
+	from: string;
+	to: string;
+	onProgress(progress: DiskProgress): void;
+}
+
+/** One bitmap of a volume: the 64 KiB blocks that were written since it began. */
+export interface ChangeBitmap {
+	name: string;
+	granularityBytes: number;
+	/** False: it ended at an instant. */
+	recording: boolean;
+	inconsistent: boolean;
+	dirtyBytes: number;
+}
+
+export interface VolumeTracking {
+	volumeId: VolumeId;
+	sizeBytes: number;
+	allocatedBytes: number;
+	bitmaps: ChangeBitmap[];
+}
+
+export interface TakeSnapshot {
+	guestId: GuestId;
+	/** Name of the bitmaps that begin at this instant: at most 31 characters of `[a-z0-9-]`. */
+	mark: string;
+	volumes: (VolumeLocation & {
+		/** Bitmap whose blocks are wanted, and which ends; null when everything is. */
+		since: string | null;
+		/** Made by this call, in a folder that is there; removed by `endSnapshot`. */
+		scratchPath: string;
+	})[];
+	freeze: boolean;
+}
+
+export interface SnapshotReport {
+	takenAt: number;
+	consistency: "application" | "crash" | "stopped";
+	/** Why the file systems were not frozen although that was asked for. */
+	remark: string | null;
+	frozenMs: number | null;
+	/** Unix socket of an NBD server with one read-only export per volume, named by volume id. */
+	socket: string;
+	volumes: {
+		volumeId: VolumeId;
+		sizeBytes: number;
+		/** NBD metadata context of what changed since `since`; null when everything is to be read. `base:allocation` is always there. */
+		changes: string | null;
+	}[];
+}
+
+export interface EndSnapshot {
+	guestId: GuestId;
+	mark: string;
+	volumes: (VolumeLocation & { since: string | null; scratchPath: string })[];
+	outcome: "committed" | "failed";
+}
+
+export interface VolumeSource {
+	volumeId: VolumeId;
+	/** Unix socket and export name of an NBD server that has the whole content. */
+	socket: string;
+	exportName: string;
 }
 
 export interface HypervisorFacts {
@@ -100,6 +220,8 @@ export interface ProcessReport {
 	machine: string | null;
 	/** How the process ended, when `absent` and known: `killed by signal 9`, `the guest powered off`. */
 	ending: string | null;
+	/** Paused because the source of a volume does not answer; `resume` tries again. */
+	heldByStorage: boolean;
 }
 
 export type HypervisorEvent =
@@ -110,7 +232,9 @@ export type HypervisorEvent =
 	| { type: "crashed"; guestId: GuestId; ending: string }
 	| { type: "rebooted"; guestId: GuestId }
 	/** A volume's file gave an error to the guest: the host's disk is failing or full. */
-	| { type: "diskError"; guestId: GuestId; volumeId: VolumeId; operation: "read" | "write"; text: string };
+	| { type: "diskError"; guestId: GuestId; volumeId: VolumeId; operation: "read" | "write"; text: string }
+	/** The source of a volume that is not here yet gave an error: the guest stands paused until `resume`. */
+	| { type: "heldByStorage"; guestId: GuestId; volumeId: VolumeId };
 
 /** Where a volume's file is. The agent resolves pools and images to absolute paths; nothing from a socket becomes one. */
 export interface VolumeLocation {

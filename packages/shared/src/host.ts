@@ -42,6 +42,10 @@ export const HostFacts = z.strictObject({
 	pools: z.array(StoragePool).max(64),
 	networks: z.array(HostNetwork).max(64),
 	images: z.array(Image).max(1000),
+	/** Folders for backups that this host's configuration names. */
+	repositoryFolders: z
+		.array(z.strictObject({ name: ResourceName, capacityBytes: z.int().min(0), freeBytes: z.int().min(0) }))
+		.max(64),
 	/** True for the driver without QEMU; screens always say so. */
 	simulated: z.boolean(),
 });

@@ -20,6 +20,26 @@ export type MigrationId = z.infer<typeof MigrationId>;
 export const EvacuationId = z.uuid().brand<"EvacuationId">();
 export type EvacuationId = z.infer<typeof EvacuationId>;
 
+/** A place where backups are kept. Given when the repository is made, written into it, never reused. */
+export const RepositoryId = z.uuid().brand<"RepositoryId">();
+export type RepositoryId = z.infer<typeof RepositoryId>;
+
+/** One state of one guest that can be restored. Also names the session that writes it and the bitmaps that begin at it. */
+export const PointId = z.uuid().brand<"PointId">();
+export type PointId = z.infer<typeof PointId>;
+
+/** What is backed up when, where to, and for how long. */
+export const BackupJobId = z.uuid().brand<"BackupJobId">();
+export type BackupJobId = z.infer<typeof BackupJobId>;
+
+/** One attempt to bring a guest back, wholly or one disk of it; a drill is one too. */
+export const RestoreId = z.uuid().brand<"RestoreId">();
+export type RestoreId = z.infer<typeof RestoreId>;
+
+/** One round of upkeep of a repository: scrub, collection, canary. */
+export const UpkeepId = z.uuid().brand<"UpkeepId">();
+export type UpkeepId = z.infer<typeof UpkeepId>;
+
 /** A new random id of the given kind: `newId(GuestId)`. */
 export function newId<Id>(kind: { parse(value: string): Id }): Id {
 	return kind.parse(crypto.randomUUID());

@@ -1,8 +1,25 @@
 import { z } from "zod";
+import {
+	BackupOptions,
+	BackupPlan,
+	BackupReport,
+	DrillCheck,
+	GuestFile,
+	RecoveryPoint,
+	RepositoryAccess,
+	RepositoryKey,
+	RepositoryUsage,
+	RestoreMode,
+	RestoreReport,
+	UpkeepKind,
+	UpkeepReport,
+} from "../backup.ts";
 import { GuestMetrics, GuestReport, GuestSpec } from "../guest.ts";
 import { HostFacts, HostMetrics } from "../host.ts";
-import { Epoch, GuestId, HostId, MigrationId, TimestampMs, VolumeId } from "../ids.ts";
+import { Epoch, GuestId, HostId, MigrationId, PointId, RestoreId, TimestampMs, UpkeepId, VolumeId } from "../ids.ts";
 import { MigrationOptions, MigrationPlan, MigrationReport, Refusal } from "../migration.ts";
+import { ResourceName } from "../names.ts";
+import { Volume, VolumeSizeBytes } from "../volume.ts";
 import { SignedPermit } from "./permit.ts";
 import { Snapshot, TrackedReport } from "./report.ts";
 
@@ -187,6 +204,146 @@ export const commands = {
 		audience: ["peer"],
 		input: z.strictObject({ permit: SignedPermit }),
 		output: z.strictObject({ state: IncomingState }),
+	},
+	/** Makes a volume larger, also while the guest runs. The same size: no change; smaller: `invalid`. */
+	"volume.grow": {
+		audience: ["console"],
+		input: z.strictObject({ guestId: GuestId, epoch: Epoch, volumeId: VolumeId, sizeBytes: VolumeSizeBytes }),
+		output: GuestReport,
+	},
+	/** Makes a volume and gives it to the guest, also while it runs. */
+	"volume.attach": {
+		audience: ["console"],
+		input: z.strictObject({ guestId: GuestId, epoch: Epoch, volume: Volume }),
+		output: GuestReport,
+	},
+	/** Moves a volume to another pool of the same host, also while the guest runs. Answers when it is there. */
+	"volume.move": {
+		audience: ["console"],
+		input: z.strictObject({ guestId: GuestId, epoch: Epoch, volumeId: VolumeId, pool: ResourceName }),
+		output: GuestReport,
+	},
+
+	/** Makes a repository in an empty place. @throws `conflict` when something is there already. */
+	"repository.create": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess }),
+		output: RepositoryUsage,
+	},
+	/** Opens it and decrypts a test: `forbidden` for a wrong or replaced key, `not_found`, `unavailable`. */
+	"repository.inspect": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess }),
+		output: RepositoryUsage,
+	},
+	/** Writes a new key and makes the old one useless. */
+	"repository.replaceKey": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess, newKey: RepositoryKey }),
+		output: nothing,
+	},
+	/** Every visible point, newest first. */
+	"repository.points": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess }),
+		output: z.strictObject({ points: z.array(RecoveryPoint).max(100_000) }),
+	},
+	/** Makes points invisible at once; a later collection frees their space. Unknown ones: no change. */
+	"repository.prune": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess, pointIds: z.array(PointId).max(10_000) }),
+		output: nothing,
+	},
+	/** Begins a round and answers at once; the rest comes as `upkeep.changed`. The same id again: no change. */
+	"repository.upkeep": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess, upkeepId: UpkeepId, kind: UpkeepKind }),
+		output: UpkeepReport,
+	},
+
+	/** What the next run would read, and why. */
+	"backup.plan": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess, guestId: GuestId, options: BackupOptions }),
+		output: BackupPlan,
+	},
+	/** Begins a run and answers when its journal has it; the rest comes as `backup.changed`. The same point again: no change. */
+	"backup.start": {
+		audience: ["console"],
+		input: z.strictObject({
+			access: RepositoryAccess,
+			pointId: PointId,
+			guestId: GuestId,
+			epoch: Epoch,
+			options: BackupOptions,
+		}),
+		output: BackupReport,
+	},
+	/** Before its commit only; after it there is nothing to cancel. */
+	"backup.cancel": { audience: ["console"], input: z.strictObject({ pointId: PointId }), output: BackupReport },
+
+	/**
+	 * Begins a restore or a drill and answers when its journal has it; the rest comes as `restore.changed`. `spec` is the
+	 * guest to be: a new one (not on this host yet, epoch 1), or the old one, stopped, under a higher epoch. `volumes`
+	 * says which volume of the point fills which of the spec; those of the spec that are not named are left as they are.
+	 */
+	"restore.start": {
+		audience: ["console"],
+		input: z.strictObject({
+			access: RepositoryAccess,
+			restoreId: RestoreId,
+			mode: RestoreMode,
+			pointId: PointId,
+			spec: GuestSpec,
+			epoch: Epoch,
+			volumes: z
+				.array(z.strictObject({ from: VolumeId, to: VolumeId }))
+				.min(1)
+				.max(16),
+			check: DrillCheck.nullable(),
+			/** Start the guest when its volumes are there (`copy`). */
+			start: z.boolean(),
+		}),
+		output: RestoreReport,
+	},
+	"restore.cancel": { audience: ["console"], input: z.strictObject({ restoreId: RestoreId }), output: RestoreReport },
+	/** The drill's picture, PNG. */
+	"restore.screenshot": {
+		audience: ["console"],
+		input: z.strictObject({ restoreId: RestoreId }),
+		output: z.strictObject({ png: z.base64().max(8_000_000) }),
+	},
+
+	/** File systems inside a point's volume, as libguestfs names them: `/dev/sda1`. The first question takes the longest. */
+	"files.fileSystems": {
+		audience: ["console"],
+		input: z.strictObject({ access: RepositoryAccess, pointId: PointId, volumeId: VolumeId }),
+		output: z.strictObject({
+			fileSystems: z.array(z.strictObject({ device: z.string().max(200), type: z.string().max(50) })).max(200),
+		}),
+	},
+	"files.list": {
+		audience: ["console"],
+		input: z.strictObject({
+			access: RepositoryAccess,
+			pointId: PointId,
+			volumeId: VolumeId,
+			device: z.string().max(200),
+			folder: z.string().max(4096),
+		}),
+		output: z.strictObject({ files: z.array(GuestFile).max(10_000), truncated: z.boolean() }),
+	},
+	"files.read": {
+		audience: ["console"],
+		input: z.strictObject({
+			access: RepositoryAccess,
+			pointId: PointId,
+			volumeId: VolumeId,
+			device: z.string().max(200),
+			path: z.string().max(4096),
+		}),
+		output: z.strictObject({ data: z.base64().max(400_000) }),
+		stream: true,
 	},
 } as const satisfies Record<string, Command>;
 

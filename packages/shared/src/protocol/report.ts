@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BackupReport, RestoreReport, UpkeepReport } from "../backup.ts";
 import { GuestMetrics, GuestReport } from "../guest.ts";
 import { Finding } from "../health.ts";
 import { HostFacts, HostMetrics } from "../host.ts";
@@ -16,6 +17,9 @@ export const Snapshot = z.strictObject({
 	guests: z.array(GuestReport).max(maxGuestsPerHost),
 	findings: z.array(Finding).max(maxFindingsPerHost),
 	migrations: z.array(MigrationReport).max(200),
+	backups: z.array(BackupReport).max(200),
+	restores: z.array(RestoreReport).max(200),
+	upkeeps: z.array(UpkeepReport).max(200),
 	metrics: HostMetrics.nullable(),
 });
 
@@ -27,6 +31,9 @@ export const ReportEvent = z.discriminatedUnion("type", [
 	z.strictObject({ type: z.literal("guest.removed"), guestId: GuestId, generation: z.int().min(0) }),
 	z.strictObject({ type: z.literal("findings.changed"), findings: z.array(Finding).max(maxFindingsPerHost) }),
 	z.strictObject({ type: z.literal("migration.changed"), migration: MigrationReport }),
+	z.strictObject({ type: z.literal("backup.changed"), backup: BackupReport }),
+	z.strictObject({ type: z.literal("restore.changed"), restore: RestoreReport }),
+	z.strictObject({ type: z.literal("upkeep.changed"), upkeep: UpkeepReport }),
 	z.strictObject({
 		type: z.literal("metrics.sampled"),
 		host: HostMetrics,
