@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import type { CopyMemory, MemoryProgress } from "../hypervisor.ts";
 import { eventTimeMs } from "../qmp/client.ts";
@@ -85,12 +86,25 @@ export async function switchOver(guest: QemuGuest, signal: AbortSignal): Promise
 		await monitor.execute("migrate-continue", { state: "pre-switchover" });
 		const end = await sent.value;
 		if (end instanceof SternaError) throw await explained(guest, end);
-		const { status } = await monitor.execute("query-status", {});
-		if (status !== "postmigrate") {
-			throw new SternaError("internal", `${label(guest)} was sent completely, but QEMU says that it is ${status}`);
-		}
+		await expectPutAway(guest, timeoutMs);
 	} finally {
 		sent.stop();
+	}
+}
+
+/**
+ * QEMU tells `completed` before it puts the guest away, and between the two it answers questions (migration.c of 10.0:
+ * `migration_completion`, then `migration_iteration_finish` under the lock taken anew).
+ */
+async function expectPutAway(guest: QemuGuest, timeoutMs: number): Promise<void> {
+	const deadline = Date.now() + timeoutMs;
+	for (;;) {
+		const { status } = await guest.monitor.execute("query-status", {});
+		if (status === "postmigrate") return;
+		if (status !== "finish-migrate" || Date.now() > deadline) {
+			throw new SternaError("internal", `${label(guest)} was sent completely, but QEMU says that it is ${status}`);
+		}
+		await delay(5);
 	}
 }
 
