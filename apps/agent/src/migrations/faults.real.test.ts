@@ -32,3 +32,18 @@ test("a guest on a shared folder moves with its memory alone; when that is lost 
 		await world.close();
 	}
 });
+
+test("a guest on a shared folder that was sent completely but not handed over goes on where it was, past the target that has its disk open", async () => {
+	const world = await TwoHosts.open(qemuKind, { pool: "shared" });
+	try {
+		const { reached } = await world.source.host.pauseAt("source:handOver");
+		const move = await world.startMove();
+		await reached;
+		await world.source.host.kill();
+		await world.source.host.start();
+		expect(await move.ended()).toMatchObject({ state: "failed", error: { code: "unavailable" } });
+		await world.expectOneGuest();
+	} finally {
+		await world.close();
+	}
+});
