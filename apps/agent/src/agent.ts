@@ -31,6 +31,7 @@ import { listenForPeers } from "./peers/server.ts";
 import { openPlaces } from "./places.ts";
 import { Report } from "./report.ts";
 import { Sampler } from "./sampling.ts";
+import { createSavingServices } from "./saving.ts";
 import { SensorCollector, systemClock } from "./sensors/collector.ts";
 import { createSensorRoot } from "./sensors/root.ts";
 import { Undo } from "./undo.ts";
@@ -134,27 +135,35 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	};
 	const base = { hostId, dataDir, bootId, config, clock, log, hypervisor, store, places, peers, credentials, facts };
 	const queue = new GuestQueue();
-	const migrationChanged = report.setMigration.bind(report);
-	const guests = new Guests({ ...base, queue, announce: { guestChanged: tellGuest, migrationChanged } });
+	const tasksChanged = {
+		migrationChanged: report.setMigration.bind(report),
+		backupChanged: report.setBackup.bind(report),
+		restoreChanged: report.setRestore.bind(report),
+		upkeepChanged: report.setUpkeep.bind(report),
+	};
+	const guests = new Guests({ ...base, queue, announce: { guestChanged: tellGuest } });
 	undo.add(() => guests.close());
 	const context: AgentContext = {
 		...base,
 		queue,
 		announce: {
+			...tasksChanged,
 			guestChanged: (guestId) => {
 				guests.refresh(guestId).catch((err: unknown) => log.error({ guestId, err }, "guest could not be looked at"));
 			},
-			migrationChanged,
 		},
 		verifyPermit: (signed) => verifyPermit(signed, { authority: identity.authority, hostId }),
 	};
 	const migrations = (options.createMigrations ?? createMigrationService)(context);
 	undo.add(() => migrations.close());
+	const saving = createSavingServices(context);
+	undo.add(() => saving.close());
 
 	await guests.adopt();
 	for (const view of guests.views()) report.setGuest(view.guestId, view);
 	await migrations.resumeAll();
 	for (const migration of migrations.active()) report.setMigration(migration);
+	await saving.resumeAll();
 
 	const damage = damageFindings(store.damaged(), clock.now());
 	const diskErrors = new DiskErrors();
@@ -207,6 +216,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 		report,
 		revocations,
 		migrations,
+		...saving.services,
 		sampler,
 		onGuestChange: (listener) => {
 			guestListeners.add(listener);

@@ -4,7 +4,7 @@ import type { GuestReport } from "@sterna/shared/guest";
 import type { GuestId } from "@sterna/shared/ids";
 import type { AgentStatus } from "@sterna/shared/protocol/commands";
 import type { Caller, Handlers } from "@sterna/shared/protocol/rpc";
-import type { MigrationService } from "./context.ts";
+import type { BackupService, MigrationService, RepositoryService, RestoreService, UpkeepService } from "./context.ts";
 import type { Guests } from "./guests/lifecycle.ts";
 import { followSerialLog } from "./guests/serial.ts";
 import type { GuestStore } from "./guests/store.ts";
@@ -19,6 +19,10 @@ export interface CommandNeeds {
 	report: Report;
 	revocations: Revocations;
 	migrations: MigrationService;
+	repositories: RepositoryService;
+	backups: BackupService;
+	restores: RestoreService;
+	upkeep: UpkeepService;
 	sampler: Sampler;
 	/** Calls back when any guest's process or record changed. */
 	onGuestChange(listener: () => void): () => void;
@@ -27,7 +31,7 @@ export interface CommandNeeds {
 
 /** Everything this agent can be asked, and who answers it. The endpoint has parsed the input and checked the audience. */
 export function createHandlers(needs: CommandNeeds): Handlers {
-	const { guests, report, migrations, hypervisor } = needs;
+	const { guests, report, migrations, repositories, backups, restores, hypervisor } = needs;
 	/** The guest as it was just told, with its place in the sequence. */
 	const told = (guestId: GuestId): GuestReport => {
 		const guest = report.guest(guestId);
@@ -98,7 +102,40 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 		"incoming.renew": (input, caller) => migrations.renew(input, proved(caller)),
 		"incoming.run": (input, caller) => migrations.run(input, proved(caller)),
 		"incoming.discard": (input, caller) => migrations.discard(input, proved(caller)),
+
+		"volume.grow": async () => notBuilt("growing a volume"),
+		"volume.attach": async () => notBuilt("attaching a volume"),
+		"volume.move": async () => notBuilt("moving a volume"),
+
+		"repository.create": (input) => repositories.create(input),
+		"repository.inspect": (input) => repositories.inspect(input),
+		"repository.replaceKey": async (input) => {
+			await repositories.replaceKey(input);
+			return {};
+		},
+		"repository.points": (input) => repositories.points(input),
+		"repository.prune": async (input) => {
+			await repositories.prune(input);
+			return {};
+		},
+		"repository.upkeep": (input) => needs.upkeep.start(input),
+
+		"backup.plan": (input) => backups.plan(input),
+		"backup.start": (input) => backups.start(input),
+		"backup.cancel": ({ pointId }) => backups.cancel(pointId),
+
+		"restore.start": (input) => restores.start(input),
+		"restore.cancel": ({ restoreId }) => restores.cancel(restoreId),
+		"restore.screenshot": ({ restoreId }) => restores.screenshot(restoreId),
+
+		"files.fileSystems": async () => notBuilt("looking into a backup"),
+		"files.list": async () => notBuilt("looking into a backup"),
+		"files.read": () => notBuilt("looking into a backup"),
 	};
+}
+
+function notBuilt(what: string): never {
+	throw new SternaError("incompatible", `${what} is not built into this agent yet`);
 }
 
 function mustBeHere(store: GuestStore, guestId: GuestId): void {

@@ -22,10 +22,24 @@ test.each([
 	["a network that is both", { networks: [{ name: "lan", bridge: "br0", user: true }] }],
 	["a setting that does not exist", { pools: [], qemuArguments: ["-monitor"] }],
 	["ports that end before they begin", { streamPorts: { from: 2000, to: 1000 } }],
+	["a repository inside a storage pool", withRepository("/pools/ssd/backups")],
+	["a repository that holds a storage pool", withRepository("/pools")],
+	["a repository inside the agent's data folder", withRepository("/data/backups")],
+	["a repository that leads into a pool by ..", withRepository("/mnt/../pools/ssd")],
+	["two repository folders of one name", { repositories: ["/a", "/b"].map((path) => ({ name: "a", path })) }],
 	["a server name that is none", { name: "Server One" }],
 ])("%s is refused", (_what, input) => {
 	expect(() => completeConfig(input, "/data")).toThrow();
 });
+
+test("a repository beside the storage pools is taken, also when its name begins like theirs", () => {
+	const repositories = [{ name: "nas", path: "/pools/ssd-backups" }];
+	expect(completeConfig({ ...withRepository("/pools/ssd-backups") }, "/data")).toMatchObject({ repositories });
+});
+
+function withRepository(path: string) {
+	return { pools: [{ name: "ssd", kind: "local", path: "/pools/ssd" }], repositories: [{ name: "nas", path }] };
+}
 
 test("a configuration that is not JSON is refused with its path", async () => {
 	const dataDir = await testFolder();

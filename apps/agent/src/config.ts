@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { isAbsolute, join, relative, resolve } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import { Name, ResourceName } from "@sterna/shared/names";
 import { z } from "zod";
@@ -14,6 +14,9 @@ const PoolConfig = z.strictObject({
 	path: AbsolutePath,
 	poolId: z.uuid().optional(),
 });
+
+/** A folder for backups: a disk of its own, an NFS mount. It is never made by the agent: an empty mount point is no repository. */
+const RepositoryConfig = z.strictObject({ name: ResourceName, path: AbsolutePath });
 
 /** Linux interface names: at most 15 characters (IFNAMSIZ), never a path or an option. */
 const InterfaceName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/, "is the name of a network interface");
@@ -43,6 +46,7 @@ const ConfigFile = z.strictObject({
 		.max(64)
 		.default([{ name: "user", user: true }]),
 	imagesDir: AbsolutePath.optional(),
+	repositories: z.array(RepositoryConfig).max(64).default([]),
 	driver: z.enum(["qemu", "simulated"]).default("qemu"),
 	qemuSystem: z.string().min(1).default("qemu-system-x86_64"),
 	qemuImg: z.string().min(1).default("qemu-img"),
@@ -72,12 +76,43 @@ export function completeConfig(input: unknown, dataDir: string): AgentConfig {
 	const pools = config.pools ?? [{ name: "local", kind: "local" as const, path: join(dataDir, "pools", "local") }];
 	refuseDoubles("pool", pools);
 	refuseDoubles("network", config.networks);
+	refuseDoubles("repository folder", config.repositories);
+	for (const repository of config.repositories) refuseSharedFate(repository, pools, dataDir);
 	return { ...config, pools, imagesDir: config.imagesDir ?? join(dataDir, "images") };
 }
 
 /** Reads `<dataDir>/config.json`, or the defaults when there is none. @throws {SternaError} `invalid` naming the file. */
 export async function readConfig(dataDir: string): Promise<AgentConfig> {
 	return completeConfig((await readJsonFile(join(dataDir, "config.json"), ConfigFile)) ?? {}, dataDir);
+}
+
+/**
+ * A backup that lies in the folder of what it saves is lost with it, and fills it. Compared as they are written; a link
+ * that leads there all the same is found when the folder is opened (`repositories/place.ts`).
+ * @throws {SternaError} `invalid`
+ */
+function refuseSharedFate(
+	repository: z.output<typeof RepositoryConfig>,
+	pools: readonly z.output<typeof PoolConfig>[],
+	dataDir: string,
+): void {
+	const others = [
+		...pools.map((pool) => ({ what: `storage pool ${pool.name}`, path: pool.path })),
+		{ what: "agent's data folder", path: dataDir },
+	];
+	const shared = others.find(({ path }) => isInside(repository.path, path) || isInside(path, repository.path));
+	if (!shared) return;
+	throw new SternaError(
+		"invalid",
+		`the repository folder ${repository.name} and the ${shared.what} lie in one another: backups would be lost with what they save`,
+		{ cure: "put backups on a disk of their own" },
+	);
+}
+
+/** Whether a path is the folder or lies under it. */
+export function isInside(path: string, folder: string): boolean {
+	const way = relative(resolve(folder), resolve(path));
+	return way === "" || (way !== ".." && !way.startsWith("../") && !isAbsolute(way));
 }
 
 function refuseDoubles(kind: string, things: readonly { name: string }[]): void {

@@ -1,7 +1,8 @@
 import type { Hypervisor, StartRequest, VolumeLocation } from "@sterna/hypervisor/hypervisor";
+import type { BackupReport, RestoreReport, UpkeepReport } from "@sterna/shared/backup";
 import type { GuestSpec } from "@sterna/shared/guest";
 import type { HostFacts } from "@sterna/shared/host";
-import type { GuestId, HostId, MigrationId } from "@sterna/shared/ids";
+import type { GuestId, HostId, MigrationId, PointId, RestoreId } from "@sterna/shared/ids";
 import type { MigrationPlan, MigrationReport } from "@sterna/shared/migration";
 import type { CallName, Input, Output, ParsedInput, PeerAddress } from "@sterna/shared/protocol/commands";
 import type { Permit, SignedPermit } from "@sterna/shared/protocol/permit";
@@ -60,6 +61,9 @@ export interface Announcer {
 	/** The guest's record, process or run record changed. */
 	guestChanged(guestId: GuestId): void;
 	migrationChanged(migration: MigrationReport): void;
+	backupChanged(backup: BackupReport): void;
+	restoreChanged(restore: RestoreReport): void;
+	upkeepChanged(upkeep: UpkeepReport): void;
 }
 
 /** What the agent's parts build on. */
@@ -106,3 +110,46 @@ export interface MigrationService {
 }
 
 export type CreateMigrationService = (context: AgentContext) => MigrationService;
+
+/** The repositories that the console names (`repositories/`). Opened ones are kept for a while and shared. */
+export interface RepositoryService {
+	create(input: ParsedInput<"repository.create">): Promise<Output<"repository.create">>;
+	inspect(input: ParsedInput<"repository.inspect">): Promise<Output<"repository.inspect">>;
+	replaceKey(input: ParsedInput<"repository.replaceKey">): Promise<void>;
+	points(input: ParsedInput<"repository.points">): Promise<Output<"repository.points">>;
+	prune(input: ParsedInput<"repository.prune">): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** What saves this host's guests (`backups/`). */
+export interface BackupService {
+	plan(input: ParsedInput<"backup.plan">): Promise<Output<"backup.plan">>;
+	start(input: ParsedInput<"backup.start">): Promise<BackupReport>;
+	cancel(pointId: PointId): Promise<BackupReport>;
+	/** Cancels the guest's run, if there is one before its commit, and waits until the guest is as if there had been none. */
+	giveWay(guestId: GuestId): Promise<void>;
+	/** The runs under way and the latest that ended. */
+	reports(): BackupReport[];
+	/** Settles what an earlier life of the agent left: called once, after running guests were adopted. */
+	resumeAll(): Promise<void>;
+	/** Stops every run where it stands: the next life of the agent settles it. */
+	close(): Promise<void>;
+}
+
+/** What brings guests back (`restores/`). */
+export interface RestoreService {
+	start(input: ParsedInput<"restore.start">): Promise<RestoreReport>;
+	cancel(restoreId: RestoreId): Promise<RestoreReport>;
+	screenshot(restoreId: RestoreId): Promise<Output<"restore.screenshot">>;
+	reports(): RestoreReport[];
+	/** Serves again what guests are being filled from: called once, after running guests were adopted. */
+	resumeAll(): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** Rounds of looking after repositories (`upkeep/`). None survives the agent: the console begins it again. */
+export interface UpkeepService {
+	start(input: ParsedInput<"repository.upkeep">): Promise<UpkeepReport>;
+	reports(): UpkeepReport[];
+	close(): Promise<void>;
+}

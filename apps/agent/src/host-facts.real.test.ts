@@ -33,6 +33,7 @@ describe("facts of a host", () => {
 		peerPort: 7676,
 		networks: [{ name: "user", kind: "user" }],
 		pools: [{ name: "local", poolId: crypto.randomUUID(), kind: "local", path: folder }],
+		repositories: [],
 		imagesDir: join(folder, "images"),
 		hypervisor: {
 			qemuVersion: "10.0.2",

@@ -20,6 +20,7 @@ export type GivenFacts = Pick<
 	"hostId" | "name" | "agentVersion" | "bootId" | "peerAddress" | "peerPort" | "networks"
 > & {
 	pools: readonly PoolFolder[];
+	repositories: readonly { name: string; path: string }[];
 	imagesDir: string;
 	/** What guests may use together, when that is less than the server has. */
 	memoryLimitBytes?: number | undefined;
@@ -41,10 +42,11 @@ export class HostFactsReader {
 	}
 
 	async read(given: GivenFacts): Promise<HostFacts> {
-		const { hypervisor, memoryLimitBytes, pools, imagesDir, ...own } = given;
-		const [machine, storagePools, images] = await Promise.all([
+		const { hypervisor, memoryLimitBytes, pools, repositories, imagesDir, ...own } = given;
+		const [machine, storagePools, repositoryFolders, images] = await Promise.all([
 			readMachine(this.#root),
-			Promise.all(pools.map((pool) => this.#readPool(pool))),
+			Promise.all(pools.map((pool) => this.#readFolder("pool", pool))),
+			Promise.all(repositories.map((repository) => this.#readFolder("repository", repository))),
 			this.#images.list(imagesDir),
 		]);
 		return HostFacts.parse({
@@ -56,15 +58,18 @@ export class HostFactsReader {
 			probe: hypervisor.probe,
 			simulated: hypervisor.simulated,
 			pools: storagePools,
+			repositoryFolders,
 			images,
 		});
 	}
 
-	/** A pool that does not answer keeps its size and offers nothing. */
-	async #readPool({ path, ...pool }: PoolFolder): Promise<StoragePool> {
+	/** A folder that does not answer keeps its size and offers nothing. */
+	async #readFolder<Folder extends { name: string; path: string }>(kind: "pool" | "repository", given: Folder) {
+		const { path, ...folder } = given;
 		const space = await readSpace(path);
-		if (space) this.#capacities.set(pool.name, space.capacityBytes);
-		return { ...pool, ...(space ?? { capacityBytes: this.#capacities.get(pool.name) ?? 0, freeBytes: 0 }) };
+		const key = `${kind}/${folder.name}`;
+		if (space) this.#capacities.set(key, space.capacityBytes);
+		return { ...folder, ...(space ?? { capacityBytes: this.#capacities.get(key) ?? 0, freeBytes: 0 }) };
 	}
 }
 

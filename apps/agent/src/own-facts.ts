@@ -41,6 +41,7 @@ export function ownFacts(options: {
 			peerPort,
 			networks,
 			pools,
+			repositories: config.repositories,
 			imagesDir: config.imagesDir,
 			memoryLimitBytes: config.memoryBytes,
 			hypervisor,

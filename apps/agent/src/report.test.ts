@@ -24,6 +24,7 @@ const facts: HostFacts = {
 	pools: [],
 	networks: [],
 	images: [],
+	repositoryFolders: [],
 	simulated: true,
 };
 

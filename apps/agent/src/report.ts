@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { type BackupReport, endedTaskStates, type RestoreReport, type UpkeepReport } from "@sterna/shared/backup";
 import type { GuestMetrics, GuestReport } from "@sterna/shared/guest";
 import type { Finding } from "@sterna/shared/health";
 import type { HostFacts, HostMetrics } from "@sterna/shared/host";
@@ -8,7 +9,7 @@ import type { ReportEvent, Snapshot, TrackedReport } from "@sterna/shared/protoc
 import type { z } from "zod";
 import type { GuestView } from "./guests/lifecycle.ts";
 
-/** Ended migrations and removals that are still told to a console that was away. */
+/** Ended migrations, tasks of one kind, and removals that are still told to a console that was away. */
 const maxEnded = 100;
 const maxRemoved = 1000;
 /** A change is told at once; those that follow it within this time are told together, the last of each thing. */
@@ -27,6 +28,9 @@ export class Report {
 	readonly #log = new Map<string, { id: number; event: ReportEvent }>();
 	readonly #guests = new Map<GuestId, GuestReport>();
 	readonly #migrations = new Map<string, MigrationReport>();
+	readonly #backups = new Map<string, BackupReport>();
+	readonly #restores = new Map<string, RestoreReport>();
+	readonly #upkeeps = new Map<string, UpkeepReport>();
 	readonly #waiting = new Set<() => void>();
 	#lastId = 1;
 	/** Events up to this id may have been forgotten. */
@@ -78,14 +82,26 @@ export class Report {
 
 	setMigration(migration: MigrationReport): void {
 		const key = `migration/${migration.migrationId}`;
-		this.#migrations.delete(key);
-		this.#migrations.set(key, migration);
+		this.#keep(this.#migrations, key, migration, ({ state }) => endedMigrationStates.includes(state));
 		this.#tell(key, { type: "migration.changed", migration });
-		const ended = [...this.#migrations].filter(([, { state }]) => endedMigrationStates.includes(state));
-		for (const [old] of ended.slice(0, -maxEnded)) {
-			this.#migrations.delete(old);
-			this.#forget(old);
-		}
+	}
+
+	setBackup(backup: BackupReport): void {
+		const key = `backup/${backup.pointId}`;
+		this.#keep(this.#backups, key, backup, hasEnded);
+		this.#tell(key, { type: "backup.changed", backup });
+	}
+
+	setRestore(restore: RestoreReport): void {
+		const key = `restore/${restore.restoreId}`;
+		this.#keep(this.#restores, key, restore, hasEnded);
+		this.#tell(key, { type: "restore.changed", restore });
+	}
+
+	setUpkeep(upkeep: UpkeepReport): void {
+		const key = `upkeep/${upkeep.upkeepId}`;
+		this.#keep(this.#upkeeps, key, upkeep, hasEnded);
+		this.#tell(key, { type: "upkeep.changed", upkeep });
 	}
 
 	setMetrics(host: HostMetrics, guests: GuestMetrics[]): void {
@@ -100,6 +116,9 @@ export class Report {
 			guests: [...this.#guests.values()],
 			findings: this.#findings,
 			migrations: [...this.#migrations.values()],
+			backups: [...this.#backups.values()],
+			restores: [...this.#restores.values()],
+			upkeeps: [...this.#upkeeps.values()],
 			metrics: this.#metrics,
 		};
 	}
@@ -124,6 +143,17 @@ export class Report {
 			}
 			if (news.length > 0) await pause(gatherMs, signal);
 			else await this.#change(id, signal);
+		}
+	}
+
+	/** Puts the newest state of a task last, and forgets the oldest of those that have ended. */
+	#keep<Task>(tasks: Map<string, Task>, key: string, task: Task, ended: (task: Task) => boolean): void {
+		tasks.delete(key);
+		tasks.set(key, task);
+		const over = [...tasks].filter(([, one]) => ended(one));
+		for (const [old] of over.slice(0, -maxEnded)) {
+			tasks.delete(old);
+			this.#forget(old);
 		}
 	}
 
@@ -161,6 +191,10 @@ export class Report {
 			signal.addEventListener("abort", wake, { once: true });
 		});
 	}
+}
+
+function hasEnded({ state }: { state: BackupReport["state"] }): boolean {
+	return endedTaskStates.includes(state);
 }
 
 function pause(durationMs: number, signal: AbortSignal): Promise<void> {

@@ -27,7 +27,7 @@ async function server() {
 			log: silent,
 			bootId: "boot-1",
 			dataDir,
-			announce: { guestChanged: (guestId) => announced.push(guestId), migrationChanged: () => undefined },
+			announce: { guestChanged: (guestId) => announced.push(guestId) },
 		});
 		onTestFinished(() => guests.close());
 		return { guests, hypervisor };

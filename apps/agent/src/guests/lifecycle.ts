@@ -6,7 +6,7 @@ import type { Epoch, GuestId } from "@sterna/shared/ids";
 import { printable } from "@sterna/shared/names";
 import { maxGuestsPerHost } from "@sterna/shared/protocol/report";
 import type { Logger } from "pino";
-import type { AgentContext } from "../context.ts";
+import type { AgentContext, Announcer } from "../context.ts";
 import { ArrivingFiles } from "../migrations/incoming-file.ts";
 import { claimConflict, sameSpec } from "./claims.ts";
 import { decide, type LifecycleCommand } from "./decide.ts";
@@ -15,8 +15,8 @@ import { stateOf, type Transient, viewGuest } from "./view.ts";
 
 type Needs = Pick<
 	AgentContext,
-	"hypervisor" | "store" | "queue" | "places" | "clock" | "log" | "bootId" | "dataDir" | "announce"
->;
+	"hypervisor" | "store" | "queue" | "places" | "clock" | "log" | "bootId" | "dataDir"
+> & { announce: Pick<Announcer, "guestChanged"> };
 
 /** A guest as it is now, without its place in the agent's sequence. */
 export type GuestView = Omit<GuestReport, "generation">;
