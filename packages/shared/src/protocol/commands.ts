@@ -8,6 +8,7 @@ import {
 	RecoveryPoint,
 	RepositoryAccess,
 	RepositoryKey,
+	RepositoryPlace,
 	RepositoryUsage,
 	RestoreMode,
 	RestoreReport,
@@ -16,7 +17,18 @@ import {
 } from "../backup.ts";
 import { GuestMetrics, GuestReport, GuestSpec } from "../guest.ts";
 import { HostFacts, HostMetrics } from "../host.ts";
-import { Epoch, GuestId, HostId, MigrationId, PointId, RestoreId, TimestampMs, UpkeepId, VolumeId } from "../ids.ts";
+import {
+	Epoch,
+	GuestId,
+	HostId,
+	MigrationId,
+	PointId,
+	RepositoryId,
+	RestoreId,
+	TimestampMs,
+	UpkeepId,
+	VolumeId,
+} from "../ids.ts";
 import { MigrationOptions, MigrationPlan, MigrationReport, Refusal } from "../migration.ts";
 import { ResourceName } from "../names.ts";
 import { Volume, VolumeSizeBytes } from "../volume.ts";
@@ -230,6 +242,12 @@ export const commands = {
 		input: z.strictObject({ access: RepositoryAccess }),
 		output: RepositoryUsage,
 	},
+	/** Which repository is at a place, without its key: how one is attached whose id nobody remembers. `not_found`. */
+	"repository.identify": {
+		audience: ["console"],
+		input: z.strictObject({ place: RepositoryPlace }),
+		output: z.strictObject({ repositoryId: RepositoryId }),
+	},
 	/** Opens it and decrypts a test: `forbidden` for a wrong or replaced key, `not_found`, `unavailable`. */
 	"repository.inspect": {
 		audience: ["console"],
@@ -242,11 +260,11 @@ export const commands = {
 		input: z.strictObject({ access: RepositoryAccess, newKey: RepositoryKey }),
 		output: nothing,
 	},
-	/** Every visible point, newest first. */
+	/** Visible points by rising id behind `after`, as many as fit a frame; `more` says whether there are others behind them. */
 	"repository.points": {
 		audience: ["console"],
-		input: z.strictObject({ access: RepositoryAccess }),
-		output: z.strictObject({ points: z.array(RecoveryPoint).max(100_000) }),
+		input: z.strictObject({ access: RepositoryAccess, after: PointId.nullable() }),
+		output: z.strictObject({ points: z.array(RecoveryPoint).max(200), more: z.boolean() }),
 	},
 	/** Makes points invisible at once; a later collection frees their space. Unknown ones: no change. */
 	"repository.prune": {
