@@ -9,7 +9,7 @@ const config: NextConfig = {
 	reactStrictMode: true,
 	poweredByHeader: false,
 	serverExternalPackages: ["pg", "ws", "pino"],
-	transpilePackages: ["@sterna/shared", "@sterna/migration"],
+	transpilePackages: ["@sterna/shared", "@sterna/migration", "@sterna/backup"],
 	outputFileTracingRoot: repository,
 	turbopack: { root: repository },
 };
