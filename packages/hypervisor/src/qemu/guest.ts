@@ -60,6 +60,7 @@ export async function reportOf(guest: QemuGuest): Promise<ProcessReport> {
 		accelerator: guest.record.accelerator,
 		machine: guest.record.machine,
 		ending: state === "poweredOff" ? poweredOffEnding : null,
+		heldByStorage: false,
 	};
 }
 
@@ -71,6 +72,7 @@ export function absentReport(guestId: GuestId, record: GuestRecord | null): Proc
 		accelerator: null,
 		machine: record?.machine ?? null,
 		ending: record?.ending ?? null,
+		heldByStorage: false,
 	};
 }
 
@@ -86,6 +88,7 @@ export function unheardReport(guestId: GuestId, process: ProcessIdentity, record
 		accelerator: record?.accelerator ?? null,
 		machine: record?.machine ?? null,
 		ending: null,
+		heldByStorage: false,
 	};
 }
 

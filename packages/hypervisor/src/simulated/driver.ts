@@ -1,6 +1,4 @@
-import { appendFile, rm } from "node:fs/promises";
-import type { Server } from "node:net";
-import { join } from "node:path";
+import { appendFile } from "node:fs/promises";
 import { SternaError } from "@sterna/shared/errors";
 import type { GuestId } from "@sterna/shared/ids";
 import type {
@@ -9,21 +7,32 @@ import type {
 	CopyDisks,
 	CopyMemory,
 	CreateVolume,
+	DiskProgress,
+	EndSnapshot,
+	GrowVolume,
 	GuestStats,
 	Hypervisor,
 	HypervisorEvent,
 	HypervisorFacts,
+	MoveVolume,
 	ProcessReport,
+	SnapshotReport,
 	StartRequest,
+	TakeSnapshot,
 	VolumeLocation,
 	VolumeReport,
+	VolumeSource,
+	VolumeTracking,
 } from "../hypervisor.ts";
 import { Faults } from "./faults.ts";
 import { SimulatedGuests } from "./guests.ts";
 import { SimulatedMove } from "./move.ts";
-import { readJsonFile, type SimulatedGuest, SimulatedVolume, writeJsonFile } from "./record.ts";
-import { serveDisk, serveMemory } from "./target.ts";
-import { listen } from "./wire.ts";
+import { newGuest, type SimulatedGuest } from "./record.ts";
+import { absent, expectState, report } from "./report.ts";
+import { blackPixel } from "./screen.ts";
+import { SimulatedSnapshots } from "./snapshots.ts";
+import { CopyDoors } from "./target.ts";
+import { SimulatedVolumes } from "./volumes.ts";
 
 export interface SimulatedOptions {
 	/** Folder of the guests' files; short, because sockets are made in it. */
@@ -48,11 +57,15 @@ const machine = "pc-q35-10.0";
  */
 export class SimulatedHypervisor implements Hypervisor {
 	readonly faults = new Faults();
+	/** Guests in which an agent answers; a test says which. */
+	readonly guestAgents = new Set<GuestId>();
 	readonly #options: Required<SimulatedOptions>;
 	readonly #guests: SimulatedGuests;
+	readonly #volumes: SimulatedVolumes;
+	readonly #snapshots: SimulatedSnapshots;
 	readonly #starting = new Set<GuestId>();
 	readonly #moves = new Map<GuestId, SimulatedMove>();
-	readonly #servers = new Map<GuestId, Server[]>();
+	readonly #doors: CopyDoors;
 	readonly #listeners = new Set<(event: HypervisorEvent) => void>();
 	readonly #timer: NodeJS.Timeout;
 
@@ -68,6 +81,9 @@ export class SimulatedHypervisor implements Hypervisor {
 		};
 		this.#options = { ...defaults, ...options };
 		this.#guests = new SimulatedGuests(options.runFolder, this.#options.tickMs);
+		this.#doors = new CopyDoors(options.runFolder);
+		this.#volumes = new SimulatedVolumes(this.#guests);
+		this.#snapshots = new SimulatedSnapshots(this.#guests);
 		this.#timer = setInterval(() => void this.#tick(), this.#options.tickMs);
 		this.#timer.unref();
 	}
@@ -99,7 +115,7 @@ export class SimulatedHypervisor implements Hypervisor {
 
 	async shutDown(guestId: GuestId): Promise<void> {
 		const guest = this.#guests.get(guestId);
-		expect(guest, ["running"], "shut down");
+		expectState(guest, ["running"], "shut down");
 		setTimeout(() => void this.#powerOffByItself(guestId), this.#options.tickMs);
 	}
 
@@ -123,13 +139,13 @@ export class SimulatedHypervisor implements Hypervisor {
 
 	async pause(guestId: GuestId): Promise<void> {
 		this.#refuseWhileMoving(guestId, "pause");
-		expect(this.#guests.get(guestId), ["running", "paused"], "pause");
+		expectState(this.#guests.get(guestId), ["running", "paused"], "pause");
 		await this.#set(guestId, { state: "paused" });
 	}
 
 	async resume(guestId: GuestId): Promise<void> {
 		this.#refuseWhileMoving(guestId, "resume");
-		expect(this.#guests.get(guestId), ["running", "paused"], "resume");
+		expectState(this.#guests.get(guestId), ["running", "paused"], "resume");
 		await this.#set(guestId, { state: "running" });
 	}
 
@@ -151,7 +167,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async serialWrite(guestId: GuestId, data: Uint8Array): Promise<void> {
-		expect(this.#guests.get(guestId), ["running", "paused"], "write to");
+		expectState(this.#guests.get(guestId), ["running", "paused"], "write to");
 		for (const byte of data) {
 			const char = String.fromCharCode(byte);
 			if (char === "q") await this.#powerOffByItself(guestId);
@@ -168,23 +184,15 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async createVolume(request: CreateVolume): Promise<void> {
-		return this.faults.around("createVolume", async () => {
-			const present = await this.inspectVolume(request);
-			if (present.exists && present.sizeBytes !== request.sizeBytes) {
-				throw new SternaError("conflict", `the volume ${request.volumeId} is there already, with another size`);
-			}
-			if (!present.exists) await writeJsonFile(request.path, { simulatedVolumeBytes: request.sizeBytes, count: 0 });
-		});
+		return this.faults.around("createVolume", () => this.#volumes.create(request));
 	}
 
-	async deleteVolume({ path }: VolumeLocation): Promise<void> {
-		await rm(path, { force: true });
+	deleteVolume(location: VolumeLocation): Promise<void> {
+		return this.#volumes.delete(location);
 	}
 
-	async inspectVolume({ path }: VolumeLocation): Promise<VolumeReport> {
-		const volume = await readJsonFile(path, SimulatedVolume);
-		if (volume === null) return { exists: false, sizeBytes: 0, allocatedBytes: 0 };
-		return { exists: true, sizeBytes: volume.simulatedVolumeBytes, allocatedBytes: volume.count * 512 };
+	inspectVolume(location: VolumeLocation): Promise<VolumeReport> {
+		return this.#volumes.inspect(location);
 	}
 
 	async accept(request: AcceptRequest): Promise<AcceptedGuest> {
@@ -206,9 +214,9 @@ export class SimulatedHypervisor implements Hypervisor {
 	async release(guestId: GuestId): Promise<{ resumedAt: number }> {
 		return this.faults.around("release", async () => {
 			const guest = this.#guests.get(guestId);
-			expect(guest, ["loaded", "running"], "release");
+			expectState(guest, ["loaded", "running"], "release");
 			if (guest.state === "loaded") {
-				this.#closeServers(guestId);
+				this.#doors.close(guestId);
 				await this.#set(guestId, { state: "running" });
 			}
 			return { resumedAt: Date.now() };
@@ -221,7 +229,7 @@ export class SimulatedHypervisor implements Hypervisor {
 
 	async copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }> {
 		return this.faults.around("copyMemory", async () => {
-			expect(this.#guests.get(request.guestId), ["running"], "move");
+			expectState(this.#guests.get(request.guestId), ["running"], "move");
 			await this.#move(request.guestId).copyMemory(request, signal);
 			await this.#set(request.guestId, { state: "paused" });
 			return { pausedAt: Date.now() };
@@ -231,7 +239,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	async switchOver(guestId: GuestId, signal: AbortSignal): Promise<void> {
 		return this.faults.around("switchOver", async () => {
 			const guest = this.#guests.get(guestId);
-			expect(guest, ["paused"], "switch over");
+			expectState(guest, ["paused"], "switch over");
 			await this.#move(guestId).switchOver(guest.count, signal);
 			await this.#set(guestId, { state: "handedOver" });
 		});
@@ -245,11 +253,56 @@ export class SimulatedHypervisor implements Hypervisor {
 		});
 	}
 
+	growVolume(request: GrowVolume): Promise<void> {
+		return this.faults.around("growVolume", () => this.#volumes.grow(request));
+	}
+
+	attachVolume(guestId: GuestId, location: VolumeLocation): Promise<void> {
+		return this.faults.around("attachVolume", () => this.#volumes.attach(guestId, location));
+	}
+
+	moveVolume(request: MoveVolume, signal: AbortSignal): Promise<void> {
+		return this.faults.around("moveVolume", () => this.#volumes.move(request, signal));
+	}
+
+	async isGuestAgentAlive(guestId: GuestId, _timeoutMs: number): Promise<boolean> {
+		return this.#guests.get(guestId).state === "running" && this.guestAgents.has(guestId);
+	}
+
+	async screenshot(guestId: GuestId): Promise<Uint8Array> {
+		this.#guests.get(guestId);
+		return blackPixel;
+	}
+
+	changeTracking(guestId: GuestId, volumes: readonly VolumeLocation[]): Promise<VolumeTracking[]> {
+		return this.#snapshots.changeTracking(guestId, volumes);
+	}
+
+	takeSnapshot(request: TakeSnapshot): Promise<SnapshotReport> {
+		return this.faults.around("takeSnapshot", () => this.#snapshots.takeSnapshot(request));
+	}
+
+	isSnapshotWhole(guestId: GuestId): Promise<boolean> {
+		return this.#snapshots.isSnapshotWhole(guestId);
+	}
+
+	endSnapshot(request: EndSnapshot): Promise<void> {
+		return this.faults.around("endSnapshot", () => this.#snapshots.endSnapshot(request));
+	}
+
+	startFrom(request: StartRequest, sources: readonly VolumeSource[]): Promise<ProcessReport> {
+		return this.faults.around("startFrom", () => this.#snapshots.startFrom(request, sources));
+	}
+
+	fillVolumes(guestId: GuestId, onProgress: (progress: DiskProgress) => void, signal: AbortSignal): Promise<void> {
+		return this.faults.around("fillVolumes", () => this.#snapshots.fillVolumes(guestId, onProgress, signal));
+	}
+
 	async close(): Promise<void> {
 		clearInterval(this.#timer);
 		for (const guestId of this.#guests.ids()) {
 			this.#endMove(guestId);
-			this.#closeServers(guestId);
+			this.#doors.close(guestId);
 		}
 		await this.#tick();
 		this.#guests.clear();
@@ -265,42 +318,19 @@ export class SimulatedHypervisor implements Hypervisor {
 			if (earlier && earlier.state !== "ended") {
 				throw new SternaError("conflict", `guest ${name} has a process on this host already`);
 			}
-			for (const volume of request.volumes) {
-				if ((await this.inspectVolume(volume)).exists) continue;
-				throw new SternaError("not_found", `the volume ${volume.volumeId} of guest ${name} is not there`);
-			}
-			return await this.#bringUp(request, state, copiedVolumes);
+			await this.#volumes.expectAll(request);
+			const guest = newGuest(request, { machine: request.spec.machine ?? machine, state, copiedVolumes });
+			await this.#guests.add(guest);
+			this.#tell({ type: "stateChanged", report: report(guest) });
+			return guest;
 		} finally {
 			this.#starting.delete(id);
 		}
 	}
 
-	async #bringUp(
-		{ spec, volumes: locations }: StartRequest,
-		state: "running" | "loading",
-		copiedVolumes: SimulatedGuest["copiedVolumes"],
-	) {
-		const volumes = locations.map(({ volumeId, path }) => ({ volumeId, path }));
-		const now = Date.now();
-		const times = { count: 0, countedAt: now, startedAt: now };
-		const guest = { spec, machine: spec.machine ?? machine, volumes, state, ...times, copiedVolumes, ending: null };
-		await this.#guests.add(guest);
-		this.#tell({ type: "stateChanged", report: report(guest) });
-		return guest;
-	}
-
-	async #openForCopies(guest: SimulatedGuest): Promise<AcceptedGuest> {
+	#openForCopies(guest: SimulatedGuest): Promise<AcceptedGuest> {
 		const { id } = guest.spec;
-		const [memorySocket, diskSocket] = ["memory", "disk"].map((name) => join(this.#options.runFolder, id, name));
-		if (memorySocket === undefined || diskSocket === undefined) throw new SternaError("internal", "no sockets");
-		for (const path of [memorySocket, diskSocket]) await rm(path, { force: true });
-		const onLoaded = (count: number) => this.#set(id, { state: "loaded", count });
-		const servers = [await listen(memorySocket, (connection) => serveMemory(connection, id, onLoaded))];
-		if (guest.copiedVolumes.length > 0) {
-			servers.push(await listen(diskSocket, (connection) => serveDisk(connection, guest)));
-		}
-		this.#servers.set(id, servers);
-		return { memorySocket, diskSocket: guest.copiedVolumes.length > 0 ? diskSocket : null };
+		return this.#doors.open(guest, (count) => this.#set(id, { state: "loaded", count }));
 	}
 
 	/** The listeners hear of another state. */
@@ -317,7 +347,7 @@ export class SimulatedHypervisor implements Hypervisor {
 
 	async #end(guestId: GuestId, ending: string): Promise<void> {
 		this.#endMove(guestId);
-		this.#closeServers(guestId);
+		this.#doors.close(guestId);
 		await this.#set(guestId, { state: "ended", ending });
 		this.#guests.forget(guestId);
 	}
@@ -345,11 +375,6 @@ export class SimulatedHypervisor implements Hypervisor {
 		this.#moves.delete(guestId);
 	}
 
-	#closeServers(guestId: GuestId): void {
-		for (const server of this.#servers.get(guestId) ?? []) server.close();
-		this.#servers.delete(guestId);
-	}
-
 	/** Prints, for every guest, what it counted meanwhile. */
 	async #tick(): Promise<void> {
 		for (const guestId of this.#guests.ids()) await this.#guests.print(guestId);
@@ -358,19 +383,4 @@ export class SimulatedHypervisor implements Hypervisor {
 	#tell(event: HypervisorEvent): void {
 		for (const listener of [...this.#listeners]) listener(event);
 	}
-}
-
-function report(guest: SimulatedGuest): ProcessReport {
-	const { spec, state, ending } = guest;
-	if (state === "ended") return absent(spec.id, guest.machine, ending);
-	return { guestId: spec.id, state, pid: null, accelerator: "simulated", machine: guest.machine, ending: null };
-}
-
-function absent(guestId: GuestId, machineName: string | null, ending: string | null = null): ProcessReport {
-	return { guestId, state: "absent", pid: null, accelerator: null, machine: machineName, ending };
-}
-
-function expect(guest: SimulatedGuest, states: SimulatedGuest["state"][], verb: string): void {
-	if (states.includes(guest.state)) return;
-	throw new SternaError("wrong_state", `cannot ${verb} guest ${guest.spec.name}: it is ${guest.state}`);
 }

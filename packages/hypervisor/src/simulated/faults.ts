@@ -1,6 +1,6 @@
 import { SternaError } from "@sterna/shared/errors";
 
-/** The verbs of a move and of a guest's life that can be made to fail. */
+/** The verbs that can be made to fail. */
 export type FaultPoint =
 	| "start"
 	| "powerOff"
@@ -11,7 +11,14 @@ export type FaultPoint =
 	| "copyDisks"
 	| "copyMemory"
 	| "switchOver"
-	| "cancelMigration";
+	| "cancelMigration"
+	| "growVolume"
+	| "attachVolume"
+	| "moveVolume"
+	| "takeSnapshot"
+	| "endSnapshot"
+	| "startFrom"
+	| "fillVolumes";
 
 export interface Fault {
 	/** `before`: nothing has happened. `after`: all has happened, and only the answer is lost. */

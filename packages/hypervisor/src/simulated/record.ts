@@ -2,6 +2,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { GuestSpec } from "@sterna/shared/guest";
 import { VolumeId } from "@sterna/shared/ids";
 import { z } from "zod";
+import type { StartRequest } from "../hypervisor.ts";
 
 /** A simulated guest as its file says it. There is no process: the guest is what the file and the clock make it. */
 export const SimulatedGuest = z.strictObject({
@@ -19,6 +20,16 @@ export const SimulatedGuest = z.strictObject({
 	ending: z.string().nullable(),
 });
 export type SimulatedGuest = z.infer<typeof SimulatedGuest>;
+
+/** A guest that begins to count now. */
+export function newGuest(
+	{ spec, volumes }: StartRequest,
+	how: Pick<SimulatedGuest, "machine" | "state" | "copiedVolumes">,
+): SimulatedGuest {
+	const now = Date.now();
+	const places = volumes.map(({ volumeId, path }) => ({ volumeId, path }));
+	return { spec, ...how, volumes: places, count: 0, countedAt: now, startedAt: now, ending: null };
+}
 
 /** A simulated volume: its size, and the count that a guest wrote last. */
 export const SimulatedVolume = z.strictObject({ simulatedVolumeBytes: z.int().min(0), count: z.int().min(0) });

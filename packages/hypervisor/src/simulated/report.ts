@@ -1,0 +1,22 @@
+import { SternaError } from "@sterna/shared/errors";
+import type { GuestId } from "@sterna/shared/ids";
+import type { ProcessReport } from "../hypervisor.ts";
+import type { SimulatedGuest } from "./record.ts";
+
+/** The guest as the contract tells it. */
+export function report(guest: SimulatedGuest): ProcessReport {
+	const { spec, state, ending } = guest;
+	if (state === "ended") return absent(spec.id, guest.machine, ending);
+	const fixed = { pid: null, accelerator: "simulated", ending: null, heldByStorage: false } as const;
+	return { guestId: spec.id, state, machine: guest.machine, ...fixed };
+}
+
+export function absent(guestId: GuestId, machine: string | null, ending: string | null = null): ProcessReport {
+	return { guestId, state: "absent", pid: null, accelerator: null, machine, ending, heldByStorage: false };
+}
+
+/** @throws {SternaError} `wrong_state` */
+export function expectState(guest: SimulatedGuest, states: readonly SimulatedGuest["state"][], verb: string): void {
+	if (states.includes(guest.state)) return;
+	throw new SternaError("wrong_state", `cannot ${verb} guest ${guest.spec.name}: it is ${guest.state}`);
+}
