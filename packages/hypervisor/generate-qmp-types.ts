@@ -47,7 +47,10 @@ const usedCommands: Record<string, { arguments: string[]; variant?: string; retu
 	"nbd-server-stop": { arguments: [], returns: [] },
 	qmp_capabilities: { arguments: ["enable"], returns: [] },
 	"query-block-jobs": { arguments: [], returns: ["device", "len", "offset", "ready", "status", "error"] },
-	"query-blockstats": { arguments: [], returns: ["qdev", "stats.rd_bytes", "stats.wr_bytes"] },
+	"query-blockstats": {
+		arguments: [],
+		returns: ["qdev", "stats.rd_bytes", "stats.wr_bytes", "stats.wr_operations", "stats.wr_total_time_ns"],
+	},
 	"query-migrate": {
 		arguments: [],
 		returns: [

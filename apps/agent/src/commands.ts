@@ -108,6 +108,7 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 		"volume.move": async () => notBuilt("moving a volume"),
 
 		"repository.create": (input) => repositories.create(input),
+		"repository.identify": (input) => repositories.identify(input),
 		"repository.inspect": (input) => repositories.inspect(input),
 		"repository.replaceKey": async (input) => {
 			await repositories.replaceKey(input);

@@ -114,6 +114,7 @@ export type CreateMigrationService = (context: AgentContext) => MigrationService
 /** The repositories that the console names (`repositories/`). Opened ones are kept for a while and shared. */
 export interface RepositoryService {
 	create(input: ParsedInput<"repository.create">): Promise<Output<"repository.create">>;
+	identify(input: ParsedInput<"repository.identify">): Promise<Output<"repository.identify">>;
 	inspect(input: ParsedInput<"repository.inspect">): Promise<Output<"repository.inspect">>;
 	replaceKey(input: ParsedInput<"repository.replaceKey">): Promise<void>;
 	points(input: ParsedInput<"repository.points">): Promise<Output<"repository.points">>;

@@ -284,6 +284,9 @@ export interface GuestStats {
 	memoryResidentBytes: number;
 	diskReadBytes: number;
 	diskWriteBytes: number;
+	/** Writes that the guest's disks have done, and the time that the guest waited for them, added up. */
+	diskWrites: number;
+	diskWriteTimeMs: number;
 	/** From the guest's view: what it received and sent on bridges. QEMU's own NAT counts nothing. */
 	networkReceiveBytes: number;
 	networkTransmitBytes: number;

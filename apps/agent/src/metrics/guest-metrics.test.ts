@@ -10,6 +10,8 @@ const stats = {
 	memoryResidentBytes: 5000,
 	diskReadBytes: 10,
 	diskWriteBytes: 20,
+	diskWrites: 2,
+	diskWriteTimeMs: 1,
 	networkReceiveBytes: 30,
 	networkTransmitBytes: 40,
 };
@@ -21,6 +23,8 @@ describe("metrics of a guest", () => {
 			memoryResidentBytes: 6000,
 			diskReadBytes: 5010,
 			diskWriteBytes: 20,
+			diskWrites: 2,
+			diskWriteTimeMs: 1,
 			networkReceiveBytes: 530,
 			networkTransmitBytes: 90,
 		};
@@ -47,6 +51,8 @@ describe("metrics of a guest", () => {
 			memoryResidentBytes: fc.nat(),
 			diskReadBytes: fc.nat(),
 			diskWriteBytes: fc.nat(),
+			diskWrites: fc.nat(),
+			diskWriteTimeMs: fc.nat(),
 			networkReceiveBytes: fc.nat(),
 			networkTransmitBytes: fc.nat(),
 		});

@@ -4,6 +4,8 @@ import { label, type QemuGuest } from "./guest.ts";
 import { readUsage } from "./process.ts";
 import { readTapCounters } from "./tap.ts";
 
+const nanosecondsPerMs = 1e6;
+
 /** Counters since the process started. QEMU's own NAT counts nothing: such NICs add zero. */
 export async function readStats(guest: QemuGuest): Promise<GuestStats> {
 	const usage = await readUsage(guest.process);
@@ -17,6 +19,8 @@ export async function readStats(guest: QemuGuest): Promise<GuestStats> {
 		memoryResidentBytes: usage.residentBytes,
 		diskReadBytes: sum(disks.map((disk) => disk.stats.rd_bytes)),
 		diskWriteBytes: sum(disks.map((disk) => disk.stats.wr_bytes)),
+		diskWrites: sum(disks.map((disk) => disk.stats.wr_operations)),
+		diskWriteTimeMs: sum(disks.map((disk) => disk.stats.wr_total_time_ns)) / nanosecondsPerMs,
 		networkReceiveBytes: sum(taps.map((tap) => tap.receiveBytes)),
 		networkTransmitBytes: sum(taps.map((tap) => tap.transmitBytes)),
 	};

@@ -157,6 +157,8 @@ export class SimulatedHypervisor implements Hypervisor {
 			memoryResidentBytes: Math.floor(spec.memoryBytes / 2),
 			diskReadBytes: count * 512,
 			diskWriteBytes: count * 512,
+			diskWrites: count,
+			diskWriteTimeMs: count * 0.2,
 			networkReceiveBytes: count * 64,
 			networkTransmitBytes: count * 64,
 		};

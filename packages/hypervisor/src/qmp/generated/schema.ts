@@ -53,7 +53,7 @@ const returns = {
 	"nbd-server-stop": z.unknown(),
 	qmp_capabilities: z.unknown(),
 	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional() })),
-	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number() }) })),
+	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number(), wr_operations: z.number(), wr_total_time_ns: z.number() }) })),
 	"query-migrate": z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]).optional(), "error-desc": z.string().optional(), "total-time": z.number().optional(), "expected-downtime": z.number().optional(), downtime: z.number().optional(), ram: z.object({ total: z.number(), transferred: z.number(), remaining: z.number(), "dirty-sync-count": z.number(), "dirty-pages-rate": z.number(), "page-size": z.number(), mbps: z.number() }).optional() }),
 	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string() })),
 	"query-status": z.object({ status: known(["debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate", "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo"]), running: z.boolean() }),
