@@ -40,6 +40,14 @@ export function hrefOf(object: EventView["objects"][number]): string | null {
 			return `/migrations/${object.id}`;
 		case "evacuation":
 			return `/evacuations/${object.id}`;
+		case "repository":
+			return `/repositories/${object.id}`;
+		case "job":
+			return `/jobs/${object.id}`;
+		case "point":
+			return `/points/${object.id}`;
+		case "restore":
+			return `/restores/${object.id}`;
 		case "user":
 			return null;
 	}

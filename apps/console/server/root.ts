@@ -6,8 +6,14 @@ import { events } from "./routers/events.ts";
 import { guests } from "./routers/guests.ts";
 import { health } from "./routers/health.ts";
 import { hosts } from "./routers/hosts.ts";
+import { jobs } from "./routers/jobs.ts";
 import { migrations } from "./routers/migrations.ts";
 import { overview } from "./routers/overview.ts";
+import { points } from "./routers/points.ts";
+import { protection } from "./routers/protection.ts";
+import { repositories } from "./routers/repositories.ts";
+import { restores } from "./routers/restores.ts";
+import { runs } from "./routers/runs.ts";
 import { search } from "./routers/search.ts";
 import { session } from "./routers/session.ts";
 import { setup } from "./routers/setup.ts";
@@ -27,6 +33,12 @@ export const appRouter = router({
 	migrations,
 	evacuations,
 	health,
+	repositories,
+	jobs,
+	runs,
+	points,
+	protection,
+	restores,
 	events,
 	search,
 	demo,

@@ -17,10 +17,21 @@ import {
 	UpkeepReport,
 } from "@sterna/shared/backup";
 import { GuestSpec } from "@sterna/shared/guest";
-import { BackupJobId, PointId, RepositoryId, RestoreId, TimestampMs, UpkeepId } from "@sterna/shared/ids";
+import {
+	BackupJobId,
+	GuestId,
+	HostId,
+	PointId,
+	RepositoryId,
+	RestoreId,
+	TimestampMs,
+	UpkeepId,
+	VolumeId,
+} from "@sterna/shared/ids";
 import { Refusal } from "@sterna/shared/migration";
+import { Name } from "@sterna/shared/names";
 import { z } from "zod";
-import { GuestRef, HostRef } from "./views.ts";
+import { GuestRef, HostRef, ProtectionState } from "./views.ts";
 
 /** What the pages about backups get; the same rules as in `views.ts`. No view ever holds a repository's key or credentials. */
 
@@ -72,8 +83,19 @@ export const RepositoryView = RepositoryRow.extend({
 });
 export type RepositoryView = z.infer<typeof RepositoryView>;
 
+/** A folder for backups that hosts offer by their own configuration. */
+export const RepositoryPlaceOffer = z.object({
+	name: z.string(),
+	hosts: z.array(HostRef),
+	/** Of the largest of them. */
+	capacityBytes: z.number(),
+	freeBytes: z.number(),
+});
+export type RepositoryPlaceOffer = z.infer<typeof RepositoryPlaceOffer>;
+
 /** What `repositories.create` gives once: the key to write down. */
 export const RepositoryCreated = z.object({ id: RepositoryId, recoveryKey: z.string() });
+export type RepositoryCreated = z.infer<typeof RepositoryCreated>;
 
 // ── jobs and runs ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -127,6 +149,10 @@ export const RetentionPreview = z.object({
 	),
 });
 
+/** `scheduled`: waits for its turn. `missed`: it could not begin within its window. */
+export const RunState = z.enum(["scheduled", ...TaskState.options, "missed"]);
+export type RunState = z.infer<typeof RunState>;
+
 export const RunRow = z.object({
 	/** The point that the run makes. */
 	pointId: PointId,
@@ -134,8 +160,9 @@ export const RunRow = z.object({
 	host: HostRef.nullable(),
 	repository: RepositoryRef,
 	job: JobRef.nullable(),
-	/** `scheduled`: waits for its turn. */
-	state: z.enum(["scheduled", ...TaskState.options]),
+	state: RunState,
+	/** Why it has not begun yet, or never did; null once it has. */
+	waitsFor: z.string().nullable(),
 	phase: BackupPhase.nullable(),
 	progress: z.number(),
 	remainingMs: z.number().nullable(),
@@ -189,8 +216,7 @@ export type PointView = z.infer<typeof PointView>;
 /** How a guest is protected right now: not what the schedule promises, but what is there. */
 export const Protection = z.object({
 	guest: GuestRef,
-	/** `unprotected`: no job takes it and it has no point. */
-	state: z.enum(["protected", "late", "unprotected", "failing", "damaged"]),
+	state: ProtectionState,
 	sentence: z.string(),
 	/** Age of the newest whole point: what would be lost now. Null without one. */
 	recoveryPointAgeMs: z.number().nullable(),
@@ -258,5 +284,33 @@ export const RestorePlan = z.object({
 	undo: z.string(),
 });
 export type RestorePlan = z.infer<typeof RestorePlan>;
+
+/** Where a restore puts the guest: a new one, over the old one (stopped), or one disk of it beside those of another guest. */
+export const RestoreTarget = z.discriminatedUnion("kind", [
+	z.strictObject({
+		kind: z.literal("new"),
+		name: Name,
+		/** A chosen host; the planner chooses without. */
+		hostId: HostId.optional(),
+		/** Without, the guest's network cards are left out: two guests with one address harm each other. */
+		connectNetworks: z.boolean(),
+	}),
+	z.strictObject({ kind: z.literal("over") }),
+	z.strictObject({ kind: z.literal("disk"), volumeId: VolumeId, intoGuestId: GuestId }),
+]);
+export type RestoreTarget = z.infer<typeof RestoreTarget>;
+
+export const RestoreRequest = z.strictObject({
+	pointId: PointId,
+	/** Drills are asked for by `restores.drill`. */
+	mode: z.enum(["copy", "instant"]),
+	target: RestoreTarget,
+	/** Start the guest when its disks are there; `instant` always does. */
+	start: z.boolean().default(true),
+});
+export type RestoreRequest = z.infer<typeof RestoreRequest>;
+
+/** Where the browser fetches a file from: once, within a minute. */
+export const DownloadTicket = z.object({ url: z.string(), expiresAt: TimestampMs });
 
 export { BackupJobSpec, DrillCheck, GuestRef, Retention, UpkeepId, UpkeepKind };

@@ -131,6 +131,29 @@ export const MovingView = z.object({
 });
 export type MovingView = z.infer<typeof MovingView>;
 
+/** How a guest is protected right now. `unprotected`: no job takes it and it has no point. */
+export const ProtectionState = z.enum(["protected", "late", "unprotected", "failing", "damaged"]);
+export type ProtectionState = z.infer<typeof ProtectionState>;
+
+/** How many guests are protected how. */
+export const ProtectionSummary = z.object({
+	guests: z.int(),
+	protected: z.int(),
+	late: z.int(),
+	unprotected: z.int(),
+	failing: z.int(),
+	damaged: z.int(),
+});
+export type ProtectionSummary = z.infer<typeof ProtectionSummary>;
+
+export const GuestProtection = z.object({
+	state: ProtectionState,
+	sentence: z.string(),
+	/** Age of the newest whole point: what would be lost now. Null without one. */
+	recoveryPointAgeMs: z.number().nullable(),
+});
+export type GuestProtection = z.infer<typeof GuestProtection>;
+
 export const GuestRow = z.object({
 	id: GuestId,
 	name: z.string(),
@@ -149,6 +172,9 @@ export const GuestRow = z.object({
 	accelerator: Accelerator.nullable(),
 	/** Running since. */
 	startedAt: TimestampMs.nullable(),
+	tags: z.array(z.string()),
+	/** Null in the first moments of the console's life. */
+	protection: GuestProtection.nullable(),
 });
 export type GuestRow = z.infer<typeof GuestRow>;
 
@@ -297,7 +323,7 @@ export type MaintenancePlan = z.infer<typeof MaintenancePlan>;
 // ── events ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const EventObject = z.object({
-	type: z.enum(["host", "guest", "migration", "evacuation", "user"]),
+	type: z.enum(["host", "guest", "migration", "evacuation", "user", "repository", "job", "point", "restore"]),
 	id: z.string(),
 	name: z.string(),
 });
@@ -346,7 +372,7 @@ export type GuestChip = z.infer<typeof GuestChip>;
 /** Something under way, with time left. */
 export const Task = z.object({
 	id: z.string(),
-	kind: z.enum(["migration", "evacuation"]),
+	kind: z.enum(["migration", "evacuation", "backup", "restore", "upkeep"]),
 	title: z.string(),
 	/** `3 of 4`, `12 s left`. */
 	amount: z.string(),
@@ -374,6 +400,8 @@ export const Overview = z.object({
 		/** Memory used of the rest when the largest host is lost; null with fewer than two hosts. */
 		ifOneHostIsLost: z.object({ memoryShare: z.number(), fits: z.boolean() }).nullable(),
 		migrationsRunning: z.int(),
+		/** Guests by how they are protected now. */
+		protection: ProtectionSummary,
 	}),
 	/** The worst first, at most 24. */
 	hosts: z.array(HostRow.extend({ guests: z.array(GuestChip), moreGuests: z.int() })),

@@ -1,3 +1,4 @@
+import type { Tag } from "@sterna/backup/job";
 import type { GuestReport, GuestSpec } from "@sterna/shared/guest";
 import type { Finding, Severity } from "@sterna/shared/health";
 import type { HostFacts, HostMode } from "@sterna/shared/host";
@@ -28,6 +29,7 @@ import type { EvacuationItemState, EvacuationState, EventObject } from "../views
 import { instant } from "./columns.ts";
 
 export * from "./auth-schema.ts";
+export * from "./backup-schema.ts";
 
 export const hosts = pgTable(
 	"hosts",
@@ -94,6 +96,8 @@ export const guests = pgTable(
 		permitEpoch: bigint("permit_epoch", { mode: "number" }),
 		/** Memory that a host must set aside: the guest's own and what QEMU takes beside it. */
 		grantedBytes: bigint("granted_bytes", { mode: "number" }).notNull(),
+		/** Words by which backup jobs choose it. */
+		tags: jsonb("tags").$type<Tag[]>().notNull().default([]),
 		/** The owner's last report, for the time while no agent is heard. */
 		report: jsonb("report").$type<GuestReport>(),
 		createdAt: instant("created_at").notNull(),

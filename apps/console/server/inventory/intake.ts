@@ -65,6 +65,10 @@ export class Intake {
 				return this.#listener.findingsReported(host.id, event.findings);
 			case "migration.changed":
 				return this.#migration(host, event.migration);
+			case "backup.changed":
+			case "restore.changed":
+			case "upkeep.changed":
+				return;
 			case "metrics.sampled":
 				this.#hostMetrics(host, event.host);
 				this.#listener.metricsSampled(host.id, this.#guestMetrics(host, event.guests));

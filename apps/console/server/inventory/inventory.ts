@@ -1,3 +1,4 @@
+import type { Tag } from "@sterna/backup/job";
 import type { GuestGrant } from "@sterna/migration/grants";
 import { SternaError } from "@sterna/shared/errors";
 import type { GuestMetrics, GuestReport, GuestSpec } from "@sterna/shared/guest";
@@ -6,6 +7,7 @@ import type { EvacuationId, GuestId, HostId, MigrationId } from "@sterna/shared/
 import { desc, eq, isNull, sql } from "drizzle-orm";
 import type { Database } from "../db/database.ts";
 import * as tables from "../db/schema.ts";
+import type { GuestProtection } from "../views.ts";
 
 export interface HostEntry {
 	id: HostId;
@@ -45,6 +47,10 @@ export interface GuestEntry {
 	/** What the owner said last, perhaps to an earlier life of the console. */
 	lastKnown: GuestReport | null;
 	metrics: GuestMetrics | null;
+	/** Words by which backup jobs choose it. */
+	tags: Tag[];
+	/** How it is protected, as of a few seconds ago; null until that was looked up. */
+	protection: GuestProtection | null;
 }
 
 /** Ended moves that are remembered here, to tell old news from foreign ones. The database has them all. */
@@ -159,13 +165,14 @@ export function newHostEntry(
 }
 
 export function newGuestEntry(row: typeof tables.guests.$inferSelect): GuestEntry {
-	const { id, name, spec, existence, grantedBytes, createdAt, createdBy } = row;
+	const { id, name, spec, existence, grantedBytes, createdAt, createdBy, tags } = row;
 	return {
-		...{ id, name, spec, existence, grantedBytes, createdAt, createdBy },
+		...{ id, name, spec, existence, grantedBytes, createdAt, createdBy, tags },
 		grant: grantOf(row),
 		reports: new Map(),
 		lastKnown: row.report,
 		metrics: null,
+		protection: null,
 	};
 }
 

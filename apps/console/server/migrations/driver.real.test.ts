@@ -99,6 +99,7 @@ function factsOf(name: string) {
 		...{ name, agentVersion: "0.1.0", bootId: "boot", peerAddress: "127.0.0.1", peerPort: 7676 },
 		...{ operatingSystem: "Debian", kernel: "6.1", cpuModel: "c", cpuThreads: 8, memoryBytes: 64 * GiB },
 		...{ qemuVersion: "10.0.2", machineTypes: [], pools: [], networks: [], images: [], simulated: true },
+		repositoryFolders: [],
 		probe: { accelerator: "simulated" as const, reason: "scripted" },
 	};
 }

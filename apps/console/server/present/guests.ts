@@ -28,6 +28,8 @@ export function guestRow(guest: GuestEntry, inventory: Inventory, now: number): 
 		accelerator: report?.accelerator ?? null,
 		// Nobody knows whether a guest that is not heard still runs: its clock must not go on.
 		startedAt: state === "unknown" || state === "crashed" ? null : (report?.startedAt ?? null),
+		tags: guest.tags,
+		protection: guest.protection,
 	};
 }
 

@@ -2,6 +2,7 @@ import { hostReserveBytes } from "@sterna/shared/guest";
 import { worstFinding } from "@sterna/shared/health";
 import { formatBytes, formatDuration } from "@sterna/shared/units";
 import { and, desc, eq, gte } from "drizzle-orm";
+import { summaryOf } from "../backups/protection.ts";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import type { HostEntry, Inventory, MoveEntry } from "../inventory/inventory.ts";
@@ -57,6 +58,7 @@ export async function overview(core: Core, demo: boolean): Promise<Overview> {
 			guests: { total: situation.guests.total, running: situation.guests.running },
 			ifOneHostIsLost: ifOneHostIsLost(hosts, inventory),
 			migrationsRunning: moves.length,
+			protection: summaryOf(inventory.guests.values()),
 		},
 		hosts: shown.map((host) => {
 			const chips = chipsOf(host, inventory, at);

@@ -9,7 +9,7 @@ export type { Notice } from "../changes.ts";
 export const Topic = z
 	.string()
 	.regex(
-		/^(overview|hosts|guests|migrations|evacuations|health|events|(host|guest|migration|evacuation):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+		/^(overview|hosts|guests|migrations|evacuations|health|events|repositories|jobs|runs|points|protection|restores|(host|guest|migration|evacuation|repository|job|run|point|restore):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
 		"is no topic",
 	);
 

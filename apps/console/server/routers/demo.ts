@@ -1,17 +1,39 @@
 import { SternaError } from "@sterna/shared/errors";
-import { HostId } from "@sterna/shared/ids";
+import { HostId, RepositoryId } from "@sterna/shared/ids";
 import { z } from "zod";
+import { notBuilt } from "../backups/not-built.ts";
 import { breakSomething, DemoAction } from "../demo.ts";
 import { adminProcedure, router, viewerProcedure } from "../trpc.ts";
 
 export type { DemoAction } from "../demo.ts";
 
+const dayMs = 24 * 3_600_000;
+
 export const demo = router({
 	/** `active`: this is the demo's console, and things may be broken on purpose. */
-	state: viewerProcedure.output(z.object({ active: z.boolean(), actions: z.array(DemoAction) })).query(({ ctx }) => {
-		const active = ctx.console.environment.demoSocket !== null;
-		return { active, actions: active ? DemoAction.options : [] };
-	}),
+	state: viewerProcedure
+		.output(z.object({ active: z.boolean(), actions: z.array(DemoAction), clockOffsetMs: z.number() }))
+		.query(({ ctx }) => {
+			const active = ctx.console.environment.demoSocket !== null;
+			return { active, actions: active ? DemoAction.options : [], clockOffsetMs: 0 };
+		}),
+	/** Sets the clock of backup schedules off against the real one, so that nobody has to wait for the night. */
+	setClockOffset: adminProcedure
+		.input(
+			z.strictObject({
+				ms: z
+					.int()
+					.min(-400 * dayMs)
+					.max(400 * dayMs),
+			}),
+		)
+		.output(z.object({ clockOffsetMs: z.number() }))
+		.mutation(() => notBuilt()),
+	/** Damages the repository on its disk, behind everybody's back: the next scrub finds it. */
+	breakRepository: adminProcedure
+		.input(z.strictObject({ id: RepositoryId }))
+		.output(z.object({ message: z.string() }))
+		.mutation(() => notBuilt()),
 	break: adminProcedure
 		.input(z.strictObject({ action: DemoAction, hostId: HostId }))
 		.output(z.object({ message: z.string() }))

@@ -1,14 +1,18 @@
+import { Tag } from "@sterna/backup/job";
 import { GuestMetrics, GuestState } from "@sterna/shared/guest";
-import { GuestId, HostId, MigrationId, TimestampMs } from "@sterna/shared/ids";
+import { GuestId, HostId, MigrationId, TimestampMs, VolumeId } from "@sterna/shared/ids";
 import { MigrationOptions } from "@sterna/shared/migration";
+import { ResourceName } from "@sterna/shared/names";
+import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { z } from "zod";
+import { notBuilt } from "../backups/not-built.ts";
 import { NewGuest } from "../guests/new-guest.ts";
 import { planCreate } from "../guests/plan-create.ts";
 import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
 import { guestStanding } from "../inventory/standing.ts";
 import { guestRow, guestView } from "../present/guests.ts";
 import { cutPage, matches } from "../present/paging.ts";
-import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
+import { adminProcedure, operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import {
 	BulkResult,
 	CreatePlan,
@@ -20,6 +24,7 @@ import {
 	SerialTicket,
 } from "../views.ts";
 
+const changed = z.object({ id: GuestId });
 const oneGuest = z.strictObject({ guestId: GuestId });
 
 /** Actions that need nothing but the guest; the same words as `refuseGuestAction` of the shared package. */
@@ -134,6 +139,27 @@ export const guests = router({
 		.mutation(async ({ ctx, input }) => ({
 			migrationId: (await ctx.console.actions.migrate(input, ctx.user.name)).id,
 		})),
+
+	/** Words by which backup jobs choose guests. */
+	setTags: adminProcedure
+		.input(z.strictObject({ id: GuestId, tags: z.array(Tag).max(20) }))
+		.output(z.object({ id: GuestId, tags: z.array(Tag) }))
+		.mutation(() => notBuilt()),
+	/** Makes a disk larger, also while the guest runs. */
+	growVolume: adminProcedure
+		.input(z.strictObject({ id: GuestId, volumeId: VolumeId, sizeBytes: VolumeSizeBytes }))
+		.output(changed)
+		.mutation(() => notBuilt()),
+	/** Gives the guest another disk, empty, also while it runs. */
+	attachVolume: adminProcedure
+		.input(z.strictObject({ id: GuestId, pool: ResourceName, sizeBytes: VolumeSizeBytes }))
+		.output(z.object({ id: GuestId, volumeId: VolumeId }))
+		.mutation(() => notBuilt()),
+	/** Moves a disk to another pool of the same host, also while the guest runs. */
+	moveVolume: adminProcedure
+		.input(z.strictObject({ id: GuestId, volumeId: VolumeId, pool: ResourceName }))
+		.output(changed)
+		.mutation(() => notBuilt()),
 
 	/** Opens the guest's serial line for writing too. The ticket is the first frame on the WebSocket at `path`. */
 	openSerial: operatorProcedure

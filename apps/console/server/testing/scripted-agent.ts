@@ -1,11 +1,19 @@
 import "reflect-metadata";
 import { request as httpsRequest } from "node:https";
 import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
+import type { BackupReport, RestoreReport, UpkeepReport } from "@sterna/shared/backup";
 import type { SternaError } from "@sterna/shared/errors";
 import type { GuestReport } from "@sterna/shared/guest";
 import type { Finding } from "@sterna/shared/health";
 import type { HostFacts } from "@sterna/shared/host";
-import { type GuestId, HostId, type MigrationId } from "@sterna/shared/ids";
+import {
+	type GuestId,
+	HostId,
+	type MigrationId,
+	type PointId,
+	type RestoreId,
+	type UpkeepId,
+} from "@sterna/shared/ids";
 import type { MigrationReport } from "@sterna/shared/migration";
 import { JoinResponse, parseJoinString } from "@sterna/shared/protocol/join";
 import type { ReportEvent, TrackedReport } from "@sterna/shared/protocol/report";
@@ -52,6 +60,11 @@ export class ScriptedAgent {
 	readonly fleet: Fleet;
 	readonly guests = new Map<GuestId, Omit<GuestReport, "generation">>();
 	readonly migrations = new Map<MigrationId, MigrationReport>();
+	readonly backups = new Map<PointId, BackupReport>();
+	readonly restores = new Map<RestoreId, RestoreReport>();
+	readonly upkeeps = new Map<UpkeepId, UpkeepReport>();
+	/** Folders for backups that it offers. */
+	folders: HostFacts["repositoryFolders"] = [];
 	readonly serial = new Map<GuestId, { text: string; ended: boolean }>();
 	/** Commands that the console sent, in order. */
 	readonly commands: string[] = [];
@@ -224,6 +237,9 @@ export class ScriptedAgent {
 			guests,
 			findings: this.findings,
 			migrations: [...this.migrations.values()],
+			backups: [...this.backups.values()],
+			restores: [...this.restores.values()],
+			upkeeps: [...this.upkeeps.values()],
 			metrics: null,
 		};
 		return { run: this.#run, id: this.#nextId++, event };
@@ -257,6 +273,7 @@ export class ScriptedAgent {
 			],
 			networks: [{ name: "lan", kind: "bridge" }],
 			images: [{ name: "tiny", sizeBytes: 1, sha256: "0".repeat(64) }],
+			repositoryFolders: this.folders,
 			simulated: true,
 		};
 	}

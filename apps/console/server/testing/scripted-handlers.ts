@@ -140,6 +140,27 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 		"incoming.renew": notHere,
 		"incoming.run": notHere,
 		"incoming.discard": notHere,
+		"volume.grow": notHere,
+		"volume.attach": notHere,
+		"volume.move": notHere,
+		"repository.create": notHere,
+		"repository.identify": notHere,
+		"repository.inspect": notHere,
+		"repository.replaceKey": notHere,
+		"repository.points": notHere,
+		"repository.prune": notHere,
+		"repository.upkeep": notHere,
+		"backup.plan": notHere,
+		"backup.start": notHere,
+		"backup.cancel": notHere,
+		"restore.start": notHere,
+		"restore.cancel": notHere,
+		"restore.screenshot": notHere,
+		"files.fileSystems": notHere,
+		"files.list": notHere,
+		async *"files.read"() {
+			yield { data: await notHere() };
+		},
 	} satisfies Handlers);
 }
 

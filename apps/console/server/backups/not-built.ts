@@ -1,0 +1,5 @@
+import { SternaError } from "@sterna/shared/errors";
+
+export function notBuilt(): never {
+	throw new SternaError("unavailable", "not built yet");
+}
