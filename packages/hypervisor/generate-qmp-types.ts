@@ -2,94 +2,15 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { type UsedCommand, usedCommands, usedEvents } from "./qmp-used.ts";
 
 /**
  * Writes `src/qmp/generated/schema.ts` from what a real QEMU says of itself (`query-qmp-schema`; docs/devel/qapi-code-gen
- * of QEMU, "Client JSON Protocol introspection"). Only what is used is taken, so that the file shows what the driver
+ * of QEMU, "Client JSON Protocol introspection"). Only what is used (`qmp-used.ts`) is taken, so that the file shows what the driver
  * relies on, and a member that QEMU no longer has fails here and not under a guest.
  *
  *     node packages/hypervisor/generate-qmp-types.ts /path/to/qemu-system-x86_64
  */
-
-/** Command → the arguments given and the results read. A dot reaches into an object, or into the objects of an array. */
-const usedCommands: Record<string, { arguments: string[]; variant?: string; returns: string[] }> = {
-	"block-export-add": {
-		variant: "nbd",
-		arguments: ["type", "id", "node-name", "writable", "name"],
-		returns: [],
-	},
-	"block-job-cancel": { arguments: ["device", "force"], returns: [] },
-	"blockdev-add": {
-		variant: "nbd",
-		arguments: ["driver", "node-name", "server", "export", "discard", "detect-zeroes"],
-		returns: [],
-	},
-	"blockdev-del": { arguments: ["node-name"], returns: [] },
-	"blockdev-mirror": { arguments: ["job-id", "device", "target", "sync", "copy-mode"], returns: [] },
-	cont: { arguments: [], returns: [] },
-	migrate: { arguments: ["uri"], returns: [] },
-	"migrate-continue": { arguments: ["state"], returns: [] },
-	"migrate-incoming": { arguments: ["uri", "exit-on-error"], returns: [] },
-	"migrate-set-capabilities": { arguments: ["capabilities"], returns: [] },
-	"migrate-set-parameters": {
-		arguments: [
-			"downtime-limit",
-			"max-bandwidth",
-			"throttle-trigger-threshold",
-			"cpu-throttle-initial",
-			"cpu-throttle-increment",
-			"max-cpu-throttle",
-		],
-		returns: [],
-	},
-	migrate_cancel: { arguments: [], returns: [] },
-	"nbd-server-start": { arguments: ["addr"], returns: [] },
-	"nbd-server-stop": { arguments: [], returns: [] },
-	qmp_capabilities: { arguments: ["enable"], returns: [] },
-	"query-block-jobs": { arguments: [], returns: ["device", "len", "offset", "ready", "status", "error"] },
-	"query-blockstats": {
-		arguments: [],
-		returns: ["qdev", "stats.rd_bytes", "stats.wr_bytes", "stats.wr_operations", "stats.wr_total_time_ns"],
-	},
-	"query-migrate": {
-		arguments: [],
-		returns: [
-			"status",
-			"error-desc",
-			"total-time",
-			"expected-downtime",
-			"downtime",
-			"ram.total",
-			"ram.transferred",
-			"ram.remaining",
-			"ram.dirty-sync-count",
-			"ram.dirty-pages-rate",
-			"ram.page-size",
-			"ram.mbps",
-		],
-	},
-	"query-named-block-nodes": { arguments: ["flat"], returns: ["node-name", "drv"] },
-	"query-status": { arguments: [], returns: ["status", "running"] },
-	quit: { arguments: [], returns: [] },
-	stop: { arguments: [], returns: [] },
-	system_powerdown: { arguments: [], returns: [] },
-	yank: { arguments: ["instances"], returns: [] },
-};
-
-/** Event → the members read. */
-const usedEvents: Record<string, string[]> = {
-	BLOCK_IO_ERROR: ["node-name", "qom-path", "operation", "reason"],
-	BLOCK_JOB_CANCELLED: ["device"],
-	BLOCK_JOB_COMPLETED: ["device", "error"],
-	BLOCK_JOB_ERROR: ["device", "operation"],
-	BLOCK_JOB_READY: ["device"],
-	MIGRATION: ["status"],
-	MIGRATION_PASS: ["pass"],
-	RESET: ["guest", "reason"],
-	RESUME: [],
-	SHUTDOWN: ["guest", "reason"],
-	STOP: [],
-};
 
 const Member = z.object({ name: z.string(), type: z.string(), default: z.null().optional() });
 const Entity = z.discriminatedUnion("meta-type", [
@@ -170,8 +91,7 @@ export async function generateQmpTypes(program: string): Promise<string> {
 		"/** What each command is told. */",
 		"export interface CommandArguments {",
 		...names.map(([name, used]) => {
-			const members = schema.members(schema.get(name, "command")["arg-type"], used.variant);
-			return `\t${key(name)}: ${argumentType(schema, members, used)};`;
+			return `\t${key(name)}: ${argumentsType(schema, schema.get(name, "command")["arg-type"], used)};`;
 		}),
 		"}",
 		"",
@@ -207,23 +127,37 @@ export async function generateQmpTypes(program: string): Promise<string> {
 	return lines.join("\n");
 }
 
+function argumentsType(schema: Schema, typeName: string, used: UsedCommand): string {
+	if (Array.isArray(used.arguments)) return argumentType(schema, schema.members(typeName), used.arguments, used);
+	const { tag } = schema.get(typeName, "object");
+	return Object.entries(used.arguments)
+		.map(([variant, names]) =>
+			argumentType(schema, schema.members(typeName, variant), names, { ...used, tag: { name: tag, variant } }),
+		)
+		.join(" | ");
+}
+
 function argumentType(
 	schema: Schema,
 	members: z.infer<typeof Member>[],
-	used: { arguments: string[]; variant?: string },
+	names: string[],
+	{ only, takesProperties, tag }: UsedCommand & { tag?: { name: string | undefined; variant: string } },
 ): string {
-	const picked = used.arguments.map((name) => {
+	const picked = names.map((name) => {
 		const member = members.find((candidate) => candidate.name === name);
 		if (!member) throw new Error(`this QEMU's schema has no argument ${name}`);
-		const isTag = used.variant !== undefined && (name === "type" || name === "driver");
-		const type = isTag ? JSON.stringify(used.variant) : typeText(schema, member.type);
+		const type = name === tag?.name ? JSON.stringify(tag.variant) : typeText(schema, member.type, only);
 		return `${key(name)}${member.default === null ? "?" : ""}: ${type}`;
 	});
+	if (takesProperties) picked.push("[property: string]: unknown");
 	return picked.length === 0 ? "Record<string, never>" : `{ ${picked.join("; ")} }`;
 }
 
-/** The TypeScript type of what is sent. Unions of objects become unions by their tag. */
-function typeText(schema: Schema, name: string): string {
+/**
+ * The TypeScript type of what is sent. Unions of objects become unions by their tag. A block device inside another is
+ * given by its name only: each is made by a command of its own.
+ */
+function typeText(schema: Schema, name: string, only?: string[]): string {
 	const entity = schema.any(name);
 	switch (entity["meta-type"]) {
 		case "builtin":
@@ -231,12 +165,13 @@ function typeText(schema: Schema, name: string): string {
 		case "enum":
 			return entity.members.map((member) => JSON.stringify(member.name)).join(" | ");
 		case "array":
-			return `Array<${typeText(schema, entity["element-type"])}>`;
+			return `Array<${typeText(schema, entity["element-type"], only)}>`;
 		case "object": {
 			const plain = entity.members.filter((member) => member.name !== entity.tag);
 			const own = plain.map((member) => memberText(schema, member));
 			if (!entity.variants) return `{ ${own.join("; ")} }`;
 			return entity.variants
+				.filter((variant) => only === undefined || only.includes(variant.case))
 				.map((variant) => {
 					const rest = schema.members(variant.type).map((member) => memberText(schema, member));
 					return `{ ${[`${key(entity.tag ?? "type")}: ${JSON.stringify(variant.case)}`, ...own, ...rest].join("; ")} }`;
@@ -244,10 +179,17 @@ function typeText(schema: Schema, name: string): string {
 				.join(" | ");
 		}
 		case "alternate":
-			return entity.members.map((member) => typeText(schema, member.type)).join(" | ");
+			return entity.members
+				.filter((member) => !isBlockDevice(schema.any(member.type)))
+				.map((member) => typeText(schema, member.type))
+				.join(" | ");
 		default:
 			throw new Error(`${name} is not a type`);
 	}
+}
+
+function isBlockDevice(entity: Entity): boolean {
+	return entity["meta-type"] === "object" && entity.tag === "driver";
 }
 
 function memberText(schema: Schema, member: z.infer<typeof Member>): string {

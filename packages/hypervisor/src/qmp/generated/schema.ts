@@ -8,12 +8,22 @@ function known<const Values extends readonly [string, ...string[]]>(values: Valu
 
 /** What each command is told. */
 export interface CommandArguments {
-	"block-export-add": { type: "nbd"; id: string; "node-name": string; writable?: boolean; name?: string };
+	"block-dirty-bitmap-add": { node: string; name: string; granularity?: number; persistent?: boolean; disabled?: boolean };
+	"block-dirty-bitmap-disable": { node: string; name: string };
+	"block-dirty-bitmap-enable": { node: string; name: string };
+	"block-dirty-bitmap-merge": { node: string; target: string; bitmaps: Array<string | { node: string; name: string }> };
+	"block-dirty-bitmap-remove": { node: string; name: string };
+	"block-export-add": { type: "nbd"; id: string; "node-name": string; writable?: boolean; name?: string; bitmaps?: Array<string | { node: string; name: string }> };
+	"block-export-del": { id: string; mode?: "safe" | "hard" };
 	"block-job-cancel": { device: string; force?: boolean };
-	"blockdev-add": { driver: "nbd"; "node-name"?: string; server: { type: "inet"; host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } | { type: "unix"; path: string; abstract?: boolean; tight?: boolean } | { type: "vsock"; cid: string; port: string } | { type: "fd"; str: string }; export?: string; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap" };
+	"block-job-complete": { device: string };
+	"block-stream": { "job-id"?: string; device: string; "on-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; speed?: number };
+	block_resize: { "node-name"?: string; size: number };
+	"blockdev-add": { driver: "file"; "node-name"?: string; filename: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean } } | { driver: "nbd"; "node-name"?: string; server: { type: "inet"; host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } | { type: "unix"; path: string; abstract?: boolean; tight?: boolean } | { type: "vsock"; cid: string; port: string } | { type: "fd"; str: string }; export?: string; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap"; "read-only"?: boolean; "reconnect-delay"?: number } | { driver: "qcow2"; "node-name"?: string; file: string; backing?: string | null; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap" };
 	"blockdev-del": { "node-name": string };
 	"blockdev-mirror": { "job-id"?: string; device: string; target: string; sync: "top" | "full" | "none" | "incremental" | "bitmap"; "copy-mode"?: "background" | "write-blocking" };
 	cont: Record<string, never>;
+	device_add: { driver: string; id?: string; bus?: string; [property: string]: unknown };
 	migrate: { uri?: string };
 	"migrate-continue": { state: "none" | "setup" | "cancelling" | "cancelled" | "active" | "postcopy-active" | "postcopy-paused" | "postcopy-recover-setup" | "postcopy-recover" | "completed" | "failed" | "colo" | "pre-switchover" | "device" | "wait-unplug" };
 	"migrate-incoming": { uri?: string; "exit-on-error"?: boolean };
@@ -23,26 +33,39 @@ export interface CommandArguments {
 	"nbd-server-start": { addr: { type: "inet"; data: { host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } } | { type: "unix"; data: { path: string; abstract?: boolean; tight?: boolean } } | { type: "vsock"; data: { cid: string; port: string } } | { type: "fd"; data: { str: string } } };
 	"nbd-server-stop": Record<string, never>;
 	qmp_capabilities: { enable?: Array<"oob"> };
+	"query-block-exports": Record<string, never>;
 	"query-block-jobs": Record<string, never>;
 	"query-blockstats": Record<string, never>;
 	"query-migrate": Record<string, never>;
 	"query-named-block-nodes": { flat?: boolean };
 	"query-status": Record<string, never>;
 	quit: Record<string, never>;
+	screendump: { filename: string; format?: "ppm" | "png" };
 	stop: Record<string, never>;
 	system_powerdown: Record<string, never>;
+	transaction: { actions: Array<{ type: "block-dirty-bitmap-add"; data: { node: string; name: string; granularity?: number; persistent?: boolean; disabled?: boolean } } | { type: "block-dirty-bitmap-remove"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-enable"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-disable"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-merge"; data: { node: string; target: string; bitmaps: Array<string | { node: string; name: string }> } } | { type: "blockdev-backup"; data: { "job-id"?: string; device: string; sync: "top" | "full" | "none" | "incremental" | "bitmap"; speed?: number; bitmap?: string; "bitmap-mode"?: "on-success" | "never" | "always"; compress?: boolean; "on-source-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; "on-target-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; "auto-finalize"?: boolean; "auto-dismiss"?: boolean; "filter-node-name"?: string; "discard-source"?: boolean; "x-perf"?: { "use-copy-range"?: boolean; "max-workers"?: number; "max-chunk"?: number; "min-cluster-size"?: number }; target: string } }>; properties?: { "completion-mode"?: "individual" | "grouped" } };
 	yank: { instances: Array<{ type: "block-node"; "node-name": string } | { type: "chardev"; id: string } | { type: "migration" }> };
 }
 
 export type CommandName = keyof CommandArguments;
 
 const returns = {
+	"block-dirty-bitmap-add": z.unknown(),
+	"block-dirty-bitmap-disable": z.unknown(),
+	"block-dirty-bitmap-enable": z.unknown(),
+	"block-dirty-bitmap-merge": z.unknown(),
+	"block-dirty-bitmap-remove": z.unknown(),
 	"block-export-add": z.unknown(),
+	"block-export-del": z.unknown(),
 	"block-job-cancel": z.unknown(),
+	"block-job-complete": z.unknown(),
+	"block-stream": z.unknown(),
+	block_resize: z.unknown(),
 	"blockdev-add": z.unknown(),
 	"blockdev-del": z.unknown(),
 	"blockdev-mirror": z.unknown(),
 	cont: z.unknown(),
+	device_add: z.unknown(),
 	migrate: z.unknown(),
 	"migrate-continue": z.unknown(),
 	"migrate-incoming": z.unknown(),
@@ -52,14 +75,17 @@ const returns = {
 	"nbd-server-start": z.unknown(),
 	"nbd-server-stop": z.unknown(),
 	qmp_capabilities: z.unknown(),
+	"query-block-exports": z.array(z.object({ id: z.string(), "node-name": z.string() })),
 	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional() })),
 	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number(), wr_operations: z.number(), wr_total_time_ns: z.number() }) })),
 	"query-migrate": z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]).optional(), "error-desc": z.string().optional(), "total-time": z.number().optional(), "expected-downtime": z.number().optional(), downtime: z.number().optional(), ram: z.object({ total: z.number(), transferred: z.number(), remaining: z.number(), "dirty-sync-count": z.number(), "dirty-pages-rate": z.number(), "page-size": z.number(), mbps: z.number() }).optional() }),
-	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string() })),
+	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string(), file: z.string(), image: z.object({ "virtual-size": z.number(), "actual-size": z.number().optional() }), "dirty-bitmaps": z.array(z.object({ name: z.string().optional(), count: z.number(), granularity: z.number(), recording: z.boolean(), busy: z.boolean(), persistent: z.boolean(), inconsistent: z.boolean().optional() })).optional() })),
 	"query-status": z.object({ status: known(["debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate", "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo"]), running: z.boolean() }),
 	quit: z.unknown(),
+	screendump: z.unknown(),
 	stop: z.unknown(),
 	system_powerdown: z.unknown(),
+	transaction: z.unknown(),
 	yank: z.unknown(),
 };
 
