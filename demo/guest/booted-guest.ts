@@ -15,6 +15,8 @@ type Boot = {
 	/** A raw disk image. */
 	disk?: string;
 	hasNetwork?: boolean;
+	/** Where the guest agent's channel becomes a unix socket. */
+	agentSocket?: string;
 };
 
 /** A demo guest that runs in a QEMU of its own, without Sterna: to test the guest itself. */
@@ -118,5 +120,14 @@ function qemuArguments(boot: Boot, qmpPath: string): string[] {
 	const disk =
 		boot.disk === undefined ? [] : ["-blockdev", JSON.stringify(file), "-device", "virtio-blk-pci,drive=disk0"];
 	const network = boot.hasNetwork ? ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile="] : [];
-	return [...machine, ...consoles, ...system, ...disk, ...network];
+	const agent =
+		boot.agentSocket === undefined
+			? []
+			: [
+					"-chardev",
+					`socket,id=agent,path=${boot.agentSocket},server=on,wait=off`,
+					...["-device", "virtio-serial-pci"],
+					...["-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"],
+				];
+	return [...machine, ...consoles, ...system, ...disk, ...network, ...agent];
 }

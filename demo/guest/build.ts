@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
+import { createCipheriv, createHash } from "node:crypto";
 import {
 	chmodSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
-	readdirSync,
 	readFileSync,
 	renameSync,
 	rmSync,
@@ -14,26 +13,39 @@ import {
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { withFileLock } from "../../scripts/system/file-lock.ts";
-import { type PrivateApt, withPrivateApt } from "../../scripts/system/private-apt.ts";
-import { run, runBytes } from "../../scripts/system/run.ts";
+import { run } from "../../scripts/system/run.ts";
 import { type CpioEntry, packCpio } from "./cpio.ts";
-import { normaliseModuleName, orderModules, readModuleDependencies } from "./kernel-modules.ts";
+import { collectLibraries, findFile, KernelModules, listFiles, unpackPackages } from "./packages.ts";
 
 /** What QEMU's -kernel and -initrd take; absolute paths. */
 export type GuestImage = { kernel: string; initrd: string };
 
-/** The distribution's packages do not have what the guest is made of; the message says what is missing. */
-export class GuestBuildError extends Error {
-	override name = "GuestBuildError";
-}
-
 /** Everything a virtual machine's guest can meet here; their dependencies follow by themselves. */
-const wantedModules = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "virtio_rng", "button", "evdev"];
-const kernelPackage = "linux-image-cloud-amd64";
+const wantedModules = [
+	"virtio_pci",
+	"virtio_blk",
+	"virtio_net",
+	"virtio_console",
+	"virtio_balloon",
+	"virtio_rng",
+	"button",
+	"evdev",
+];
+/** For a guest that keeps a file tree. Newer kernels have the checksum of ext4 built in, and no module of that name. */
+const treeModules = ["ext4"];
+const treeModulesIfThere = ["crc32c_generic"];
+const packages = ["busybox-static", "bash-static", "e2fsprogs", "qemu-guest-agent"];
+/** Programs that are not static: their libraries come along. */
+const programs = ["mke2fs", "e2fsck", "qemu-ga"];
+const noiseBytes = 1024 * 1024;
 const rootfs = join(import.meta.dirname, "rootfs");
 
 /**
- * Builds the demo guest out of the distribution's kernel, busybox and bash (both static) and the scripts in rootfs/.
+ * Builds the demo guest out of the distribution's kernel, busybox and bash (both static), Debian's guest agent and ext4
+ * tools with their libraries, and the scripts in rootfs/. For backups that mean something boot it with the load `tree`
+ * and a channel `org.qemu.guest_agent.0`: it then keeps a checked file tree in an ext4 on its first disk, which its agent
+ * freezes (README.md). `await buildGuestImage(".sterna/guest")` is the image that all tests share.
+ *
  * Nothing is installed on this machine and root is not needed. An image that is already in `outDir` and fits these
  * sources is left as it is; builds at the same time wait for each other. Throws AptUnavailableError or CommandError
  * when the packages cannot be fetched, GuestBuildError when they lack something.
@@ -66,17 +78,8 @@ export async function buildGuestImage(outDir: string, say: (line: string) => voi
 
 async function build(work: string, image: GuestImage): Promise<void> {
 	const unpacked = join(work, "packages");
-	const debs = await withPrivateApt({ backports: false }, async (apt) => {
-		const paths = await apt.download([await resolveKernel(apt), "busybox-static", "bash-static"]);
-		for (const path of paths) await run("dpkg", ["-x", path, unpacked]);
-		return paths.length;
-	});
-	if (debs !== 3) throw new GuestBuildError(`expected a kernel, busybox and bash from apt, got ${debs} packages`);
-	const busybox = findFile(unpacked, /^busybox$/);
-	const bash = findFile(unpacked, /^bash-static$/);
-	const modules = await loadModules(unpacked, busybox);
-	const applets = (await run(busybox, ["--list"])).split("\n").filter((name) => name !== "" && name !== "busybox");
-	const entries = layOut({ busybox: readFileSync(busybox), bash: readFileSync(bash), applets, modules });
+	await unpackPackages(packages, unpacked);
+	const entries = await layOut(unpacked);
 	writeFileSync(join(work, "initrd"), gzipSync(packCpio(entries), { level: 9 }));
 	renameSync(findFile(unpacked, /^vmlinuz-/), image.kernel);
 	renameSync(join(work, "initrd"), image.initrd);
@@ -84,77 +87,54 @@ async function build(work: string, image: GuestImage): Promise<void> {
 	for (const path of [image.kernel, image.initrd]) chmodSync(path, 0o644);
 }
 
-/** The package without a version only depends on the one that has the kernel. */
-async function resolveKernel(apt: PrivateApt): Promise<string> {
-	const name = (await apt.dependencies(kernelPackage)).find((dependency) => /^linux-image-\d/.test(dependency));
-	if (!name)
-		throw new GuestBuildError(
-			`${kernelPackage} names no kernel package: this distribution packages its kernels in another way`,
-		);
-	return name;
-}
-
-type KernelModule = { name: string; data: Uint8Array };
-
-/** The wanted modules and their dependencies, uncompressed and in the order of loading. */
-async function loadModules(unpacked: string, busybox: string): Promise<KernelModule[]> {
-	const paths = new Map(
-		listFiles(unpacked).flatMap((path) => (/\.ko(\.xz|\.gz)?$/.test(path) ? [[moduleName(path), path] as const] : [])),
+async function layOut(unpacked: string): Promise<CpioEntry[]> {
+	const busybox = findFile(unpacked, /^busybox$/);
+	const better = ["", "busybox", ...programs];
+	const applets = (await run(busybox, ["--list"])).split("\n").filter((name) => !better.includes(name));
+	const modules = new KernelModules(unpacked, busybox);
+	const base = await modules.load(wantedModules);
+	const known = new Set(base.map((module) => module.name));
+	const tree = (await modules.load([...treeModules, ...treeModulesIfThere.filter((name) => modules.has(name))])).filter(
+		(module) => !known.has(module.name),
 	);
-	const builtIn = new Set(
-		readFileSync(findFile(unpacked, /^modules\.builtin$/), "utf8")
-			.split("\n")
-			.map(moduleName),
+	const own = programs.map((name) => ({ name, data: readFileSync(findFile(unpacked, new RegExp(`^${name}$`))) }));
+	const libraries = collectLibraries(
+		unpacked,
+		own.map((program) => program.data),
 	);
-	const data = new Map<string, Uint8Array>();
-	for (const queue = wantedModules.map(normaliseModuleName); queue.length > 0; ) {
-		const name = queue.shift() ?? "";
-		const path = paths.get(name);
-		if (data.has(name) || (!path && builtIn.has(name))) continue;
-		if (!path) throw new GuestBuildError(`the kernel package has no module ${name}`);
-		const file = await readModule(path, busybox);
-		data.set(name, file);
-		queue.push(...readModuleDependencies(file).map(normaliseModuleName));
-	}
-	const order = orderModules(wantedModules, (name) => {
-		const file = data.get(name);
-		return file && readModuleDependencies(file);
+
+	const file = (path: string, data: Uint8Array | string): CpioEntry => ({
+		kind: "file",
+		path,
+		data: Buffer.from(data),
+		isExecutable: false,
 	});
-	return order.map((name) => ({ name, data: data.get(name) ?? new Uint8Array() }));
-}
-
-async function readModule(path: string, busybox: string): Promise<Uint8Array> {
-	if (path.endsWith(".xz")) return runBytes(busybox, ["unxz", "-c", path]);
-	if (path.endsWith(".gz")) return runBytes(busybox, ["gunzip", "-c", path]);
-	return readFileSync(path);
-}
-
-function layOut(from: {
-	busybox: Uint8Array;
-	bash: Uint8Array;
-	applets: string[];
-	modules: KernelModule[];
-}): CpioEntry[] {
-	const folders = ["bin", "sbin", "dev", "proc", "sys", "run", "tmp", "root", "lib", "lib/modules"];
-	const order = from.modules.map((module) => `${module.name}.ko\n`).join("");
+	const program = (path: string, data: Uint8Array): CpioEntry => ({ kind: "file", path, data, isExecutable: true });
+	const order = (list: { name: string }[]) => list.map((module) => `${module.name}.ko\n`).join("");
+	const paths = [...libraries.keys()];
+	const folders = ["bin", "sbin", "dev", "proc", "sys", "run", "tmp", "root", "lib", "lib/modules", "lib/sterna"];
+	folders.push(...new Set(paths.map((path) => dirname(path)).filter((path) => !folders.includes(path))));
 	return [
 		...folders.map((path): CpioEntry => ({ kind: "folder", path })),
 		// The first process gets its console from here, before /dev is mounted.
 		{ kind: "characterDevice", path: "dev/console", major: 5, minor: 1 },
-		{ kind: "file", path: "bin/busybox", data: from.busybox, isExecutable: true },
-		{ kind: "file", path: "bin/bash", data: from.bash, isExecutable: true },
-		...from.applets.map((name): CpioEntry => ({ kind: "link", path: `bin/${name}`, target: "busybox" })),
-		...from.modules.map(
-			(module): CpioEntry => ({
-				kind: "file",
-				path: `lib/modules/${module.name}.ko`,
-				data: module.data,
-				isExecutable: false,
-			}),
-		),
-		{ kind: "file", path: "lib/modules/order", data: Buffer.from(order), isExecutable: false },
+		program("bin/busybox", readFileSync(busybox)),
+		program("bin/bash", readFileSync(findFile(unpacked, /^bash-static$/))),
+		...own.map(({ name, data }) => program(`sbin/${name}`, data)),
+		...paths.map((path) => program(path, libraries.get(path) ?? new Uint8Array())),
+		...applets.map((name): CpioEntry => ({ kind: "link", path: `bin/${name}`, target: "busybox" })),
+		...[...base, ...tree].map((module) => file(`lib/modules/${module.name}.ko`, module.data)),
+		file("lib/modules/order", order(base)),
+		file("lib/modules/order-tree", order(tree)),
+		file("lib/sterna/noise", noise()),
 		...rootfsEntries(folders),
 	];
+}
+
+/** The same incompressible bytes in every build: what the files of a tree are cut from. */
+function noise(): Buffer {
+	const cipher = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16));
+	return cipher.update(Buffer.alloc(noiseBytes));
 }
 
 function rootfsEntries(existingFolders: string[]): CpioEntry[] {
@@ -184,28 +164,11 @@ function parents(path: string): string[] {
 
 /** Changes whenever a source of the image does; the distribution's packages are taken as they were. */
 function sourcesDigest(): string {
-	const own = ["build.ts", "cpio.ts", "kernel-modules.ts"].map((name) => join(import.meta.dirname, name));
+	const own = ["build.ts", "packages.ts", "libraries.ts", "cpio.ts", "kernel-modules.ts"];
 	const hash = createHash("sha256");
-	for (const path of [...own, ...listFiles(rootfs)])
+	for (const path of [...own.map((name) => join(import.meta.dirname, name)), ...listFiles(rootfs)])
 		hash.update(`${relative(import.meta.dirname, path)}\0`).update(readFileSync(path));
 	return hash.digest("hex");
-}
-
-function listFiles(folder: string): string[] {
-	return readdirSync(folder, { recursive: true, withFileTypes: true })
-		.filter((entry) => entry.isFile())
-		.map((entry) => join(entry.parentPath, entry.name))
-		.sort();
-}
-
-function findFile(folder: string, name: RegExp): string {
-	const path = listFiles(folder).find((candidate) => name.test(basename(candidate)));
-	if (!path) throw new GuestBuildError(`the packages of the guest have no file ${name.source}`);
-	return path;
-}
-
-function moduleName(path: string): string {
-	return normaliseModuleName(basename(path).replace(/\.ko(\.xz|\.gz)?$/, ""));
 }
 
 if (import.meta.main)

@@ -8,7 +8,13 @@ export type GuestSettings = {
 	beat?: string;
 	/** 20 is the shortest that holds under TCG. */
 	beatMs?: number;
-	load?: "light" | "writer";
+	/** `tree` and `verify` put a file system on the first disk; `verify` only checks the tree that is there. */
+	load?: "light" | "writer" | "tree" | "verify";
+	/** What the tree's files follow from, with the number of the generation. */
+	seed?: number;
+	/** About the size of a generation of the tree, and the pause between two. */
+	treeKib?: number;
+	treeMs?: number;
 };
 
 /** The kernel command line (QEMU's -append) of a demo guest. */
@@ -22,6 +28,9 @@ export function guestCommandLine(settings: GuestSettings): string {
 		settings.beat && `sterna.beat=${settings.beat}`,
 		settings.beatMs && `sterna.beatms=${settings.beatMs}`,
 		settings.load && `sterna.load=${settings.load}`,
+		settings.seed !== undefined && `sterna.seed=${settings.seed}`,
+		settings.treeKib !== undefined && `sterna.treekib=${settings.treeKib}`,
+		settings.treeMs !== undefined && `sterna.treems=${settings.treeMs}`,
 	];
 	return words.filter(Boolean).join(" ");
 }

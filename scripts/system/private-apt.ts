@@ -32,6 +32,8 @@ export type PrivateApt = {
 	candidateVersion(name: string, suite?: string): Promise<string | undefined>;
 	/** Names of the packages that this one directly depends on. */
 	dependencies(name: string): Promise<string[]>;
+	/** The names themselves and those of all packages that they need to run, installed here or not. */
+	withDependencies(names: string[]): Promise<string[]>;
 	/** Fetches the packages themselves, whether or not they are installed; paths of the .deb files. */
 	download(names: string[], suite?: string): Promise<string[]>;
 	/** Fetches those dependencies of the packages that this machine does not have; paths of the .deb files. */
@@ -79,6 +81,14 @@ function openApt(dir: string, settings: string[], codename: string): PrivateApt 
 		async dependencies(name) {
 			const text = await run("apt-cache", [...settings, "depends", name]);
 			return [...text.matchAll(/^\s*Depends:\s*(\S+)/gm)].map((match) => match[1] ?? "");
+		},
+		async withDependencies(names) {
+			const others = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map(
+				(kind) => `--no-${kind}`,
+			);
+			const text = await run("apt-cache", [...settings, "depends", "--recurse", ...others, ...names]);
+			// Packages stand at the beginning of a line; virtual ones, in angle brackets, have no file.
+			return [...new Set(text.split("\n").filter((line) => /^[a-z0-9]/.test(line)))];
 		},
 		async download(names, suite) {
 			const into = mkdtempSync(join(dir, "download-"));
