@@ -1,0 +1,95 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { SternaError } from "@sterna/shared/errors";
+import type { HashJob, HashResult, OpenJob, OpenResult, SealJob, SealResult } from "./jobs.ts";
+
+/** Hashes, compresses, seals and opens batches of blocks off the event loop. The buffers of a job are gone until it is answered. */
+export interface Codec {
+	hash(job: HashJob): Promise<HashResult>;
+	seal(job: SealJob): Promise<SealResult>;
+	open(job: OpenJob): Promise<OpenResult>;
+	close(): Promise<void>;
+}
+
+/** The bundle has the worker beside the main program, under this name. */
+const workerUrl = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./codec-worker.js", import.meta.url);
+const maxThreads = 4;
+/** A thread has the next job at hand when it ends one. */
+const jobsPerThread = 2;
+
+interface Thread {
+	worker: Worker;
+	/** Answers come in the order of the jobs. */
+	waiting: { resolve(result: unknown): void; reject(error: SternaError): void }[];
+}
+
+/**
+ * A codec with a thread per processor, at most 4, each started when it is first needed. They do not keep the process alive
+ * while nothing is asked of them.
+ */
+export function startCodec(): Codec {
+	const threads: Thread[] = [];
+	const queue: (() => void)[] = [];
+	const wanted = Math.max(1, Math.min(maxThreads, availableParallelism()));
+	let closed = false;
+
+	function startThread(): Thread {
+		const thread: Thread = { worker: new Worker(workerUrl, { name: "repository-codec" }), waiting: [] };
+		thread.worker.unref();
+		thread.worker.on("message", (result: unknown) => {
+			thread.waiting.shift()?.resolve(result);
+			if (thread.waiting.length === 0) thread.worker.unref();
+			queue.shift()?.();
+		});
+		const fail = (cause: unknown) => {
+			const at = threads.indexOf(thread);
+			if (at >= 0) threads.splice(at, 1);
+			const error = closed
+				? new SternaError("cancelled", "the repository was closed")
+				: new SternaError("internal", "a thread that hashes and seals blocks ended", { cause });
+			for (const { reject } of thread.waiting.splice(0)) reject(error);
+			queue.shift()?.();
+		};
+		thread.worker.on("error", fail);
+		thread.worker.on("exit", fail);
+		threads.push(thread);
+		return thread;
+	}
+
+	/** The thread with the least to do; null when all have enough. */
+	function freeThread(): Thread | null {
+		const least = threads.reduce<Thread | null>(
+			(best, thread) => (best && best.waiting.length <= thread.waiting.length ? best : thread),
+			null,
+		);
+		if (least?.waiting.length === 0) return least;
+		if (threads.length < wanted) return startThread();
+		return least && least.waiting.length < jobsPerThread ? least : null;
+	}
+
+	function run<Result>(job: HashJob | SealJob | OpenJob, buffers: ArrayBuffer[]): Promise<Result> {
+		return new Promise<Result>((resolve, reject) => {
+			const start = () => {
+				if (closed) return reject(new SternaError("cancelled", "the repository was closed"));
+				const thread = freeThread();
+				if (!thread) return void queue.push(start);
+				thread.worker.ref();
+				// The worker answers a job with its own kind of result, and jobs in their order.
+				thread.waiting.push({ resolve: (result) => resolve(result as Result), reject });
+				thread.worker.postMessage(job, buffers);
+			};
+			start();
+		});
+	}
+
+	return {
+		hash: (job) => run<HashResult>(job, [job.content.buffer]),
+		seal: (job) => run<SealResult>(job, [job.content.buffer, job.hashes.buffer, job.sealed.buffer]),
+		open: (job) => run<OpenResult>(job, [job.sealed.buffer, job.content.buffer]),
+		async close() {
+			closed = true;
+			for (const start of queue.splice(0)) start();
+			await Promise.all(threads.splice(0).map(({ worker }) => worker.terminate()));
+		},
+	};
+}

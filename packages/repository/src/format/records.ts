@@ -1,0 +1,123 @@
+import { SternaError, zodSentence } from "@sterna/shared/errors";
+import { PointId } from "@sterna/shared/ids";
+import { parseJson } from "@sterna/shared/json";
+import { z } from "zod";
+import type { Storage } from "../storage.ts";
+import { type PackId, parsePackId } from "./pack-id.ts";
+import type { Sealing } from "./sealing.ts";
+
+/** What a small sealed object needs: `Opened` is one. */
+export interface RecordPlace {
+	storage: Storage;
+	sealing: Sealing;
+}
+
+const PackIdText = z
+	.string()
+	.regex(/^[0-9a-f]{32}$/, "the id of a pack is 32 hex digits")
+	.transform((text): PackId => parsePackId(text));
+
+/** A live writer: `sessions/<pointId>`. Written first with `sawCollection` null, then again once the collections were listed. */
+export const SessionRecord = z.strictObject({
+	parentPointId: PointId.nullable(),
+	/** The highest collection that the writer knows of, 0 for none; null: it has not looked yet. */
+	sawCollection: z.int().min(0).nullable(),
+	/** Changes now and then while the writer lives. */
+	beat: z.int().min(0),
+});
+export type SessionRecord = z.infer<typeof SessionRecord>;
+
+/** One round of collection: `collections/<n>`. Finished ones keep their number taken. */
+export const CollectionRecord = z.strictObject({
+	finished: z.boolean(),
+	/** Packs that nothing needed when the round marked. Nobody may make new use of them. */
+	condemned: z.array(PackIdText).max(10_000_000),
+	/** Pruned points whose manifests go with them. */
+	points: z.array(PointId).max(1_000_000),
+});
+export type CollectionRecord = z.infer<typeof CollectionRecord>;
+
+/** What a scrub found damaged in one pack: `suspect/<packId>`. These hashes are not reused from there. */
+export const SuspectRecord = z.strictObject({
+	hashes: z.array(z.string().regex(/^[0-9a-f]{64}$/, "a hash is 64 hex digits")).max(1_000_000),
+});
+export type SuspectRecord = z.infer<typeof SuspectRecord>;
+
+/** `pruned/<pointId>`: the point is invisible from now on. */
+export const PrunedRecord = z.strictObject({});
+
+export const pointsPrefix = "points/";
+export const prunedPrefix = "pruned/";
+export const sessionsPrefix = "sessions/";
+export const collectionsPrefix = "collections/";
+export const suspectPrefix = "suspect/";
+export const packsPrefix = "packs/";
+export const movedPrefix = "moved/";
+
+export const pointKey = (pointId: PointId) => `${pointsPrefix}${lowerCase(pointId)}`;
+export const prunedKey = (pointId: PointId) => `${prunedPrefix}${lowerCase(pointId)}`;
+export const sessionKey = (pointId: PointId) => `${sessionsPrefix}${lowerCase(pointId)}`;
+export const suspectKey = (packId: PackId) => `${suspectPrefix}${packId}`;
+export const movedKey = (packId: PackId) => `${movedPrefix}${packId}`;
+/** Ten digits, so that names sort as numbers do. */
+export const collectionKey = (number: number) => `${collectionsPrefix}${String(number).padStart(10, "0")}`;
+
+/** The point that a key under `prefix` is of; null for a key that is none. */
+export function pointIdOfKey(prefix: string, key: string): PointId | null {
+	const text = key.slice(prefix.length);
+	const parsed = PointId.safeParse(text);
+	return key.startsWith(prefix) && parsed.success && text === text.toLowerCase() ? parsed.data : null;
+}
+
+/** The number of a collection's key; null for a key that is none. */
+export function collectionNumber(key: string): number | null {
+	const match = /^collections\/([0-9]{10})$/.exec(key);
+	return match ? Number(match[1]) : null;
+}
+
+/** The pack that a key under `suspect/` or `moved/` is of; null for a key that is none. */
+export function packIdUnder(prefix: string, key: string): PackId | null {
+	const text = key.slice(prefix.length);
+	return key.startsWith(prefix) && /^[0-9a-f]{32}$/.test(text) ? parsePackId(text) : null;
+}
+
+function lowerCase(pointId: PointId): string {
+	if (pointId !== pointId.toLowerCase()) {
+		throw new SternaError("invalid", `the id of a point is written in lower case: ${pointId}`);
+	}
+	return pointId;
+}
+
+/** A small sealed JSON object. @throws {SternaError} `not_found`; `invalid` naming it when it is not as it was written. */
+export async function readRecord<Schema extends z.ZodType>(
+	place: RecordPlace,
+	key: string,
+	schema: Schema,
+): Promise<z.output<Schema>> {
+	return parseRecord(place.sealing, key, await place.storage.get(key), schema);
+}
+
+export function parseRecord<Schema extends z.ZodType>(
+	sealing: Sealing,
+	key: string,
+	bytes: Uint8Array,
+	schema: Schema,
+): z.output<Schema> {
+	const plain = sealing.openObject(key, bytes);
+	const parsed = schema.safeParse(parseJson(plain.toString("utf8"), { maxLength: plain.length, maxDepth: 32 }));
+	if (parsed.success) return parsed.data;
+	throw new SternaError("invalid", `${key} cannot be used: ${zodSentence(parsed.error)}`, { cause: parsed.error });
+}
+
+export function sealRecord(sealing: Sealing, key: string, record: unknown): Buffer {
+	return sealing.sealObject(key, Buffer.from(JSON.stringify(record), "utf8"));
+}
+
+export async function putRecord(place: RecordPlace, key: string, record: unknown): Promise<void> {
+	await place.storage.put(key, sealRecord(place.sealing, key, record));
+}
+
+/** @throws {SternaError} `conflict` when the object is there. */
+export async function createRecord(place: RecordPlace, key: string, record: unknown): Promise<void> {
+	await place.storage.create(key, sealRecord(place.sealing, key, record));
+}
