@@ -22,6 +22,11 @@ export interface Repository {
 	/** Makes sure that a session that was never committed can never be: for one whose writer is gone. Committed: `false`, no change. */
 	abandonSession(pointId: PointId): Promise<boolean>;
 	openPoint(pointId: PointId): Promise<PointReader>;
+	/**
+	 * The volumes of a point that refer to blocks that a scrub noted as suspect: the next run reads them whole, so that they
+	 * are written again. While nothing is suspect, which is almost always, this answers at once.
+	 */
+	damagedVolumes(pointId: PointId): Promise<VolumeId[]>;
 	/** Makes points invisible at once and for good; a collection frees their space. */
 	prune(pointIds: readonly PointId[]): Promise<void>;
 
