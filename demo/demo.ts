@@ -31,7 +31,7 @@ export interface DemoOptions {
 export interface GuestWish {
 	name: string;
 	pool: "local" | "shared";
-	load: "light" | "writer";
+	load: "light" | "writer" | "tree";
 	/** Time between two heartbeats. */
 	beatMs: number;
 	/** Name of the server to start on; the planner chooses without. */
@@ -65,7 +65,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 	try {
 		await killGuestsBelow(folder);
 		rmSync(folder, { recursive: true, force: true });
-		mkdirSync(join(folder, "shared"), { recursive: true, mode: 0o755 });
+		for (const shared of ["shared", "backups"]) mkdirSync(join(folder, shared), { recursive: true, mode: 0o755 });
 
 		const network = isRoot() ? await makeNetwork(id, subnet, serverCount) : loopbackNetwork(serverCount);
 		undo.push(() => network.remove());
@@ -96,6 +96,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 				name: `rack1-0${at + 1}`,
 				dataDir: join(folder, `h${at + 1}`),
 				sharedPoolDir: join(folder, "shared"),
+				backupsDir: join(folder, "backups"),
 				images: options.images,
 				qemu: options.qemu,
 				network: place,

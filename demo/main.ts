@@ -2,11 +2,12 @@ import { type Demo, type GuestWish, startDemo } from "./demo.ts";
 import { demoFolder, prepare } from "./prepare.ts";
 import { until } from "./until.ts";
 
+/** Three with a file system to look into when they are backed up, and one that writes as much as it can. */
 const guests: GuestWish[] = [
-	{ name: "web-1", pool: "shared", load: "light", beatMs: 100, server: "rack1-01" },
-	{ name: "web-2", pool: "local", load: "light", beatMs: 100, server: "rack1-02" },
+	{ name: "web-1", pool: "shared", load: "tree", beatMs: 100, server: "rack1-01" },
+	{ name: "web-2", pool: "local", load: "tree", beatMs: 100, server: "rack1-02" },
 	{ name: "orders-db", pool: "local", load: "writer", beatMs: 100, server: "rack1-02" },
-	{ name: "cache-1", pool: "shared", load: "light", beatMs: 100, server: "rack1-03" },
+	{ name: "cache-1", pool: "shared", load: "tree", beatMs: 100, server: "rack1-03" },
 ];
 
 export interface RunDemoOptions {

@@ -29,6 +29,8 @@ export interface ServerRequest {
 	name: string;
 	dataDir: string;
 	sharedPoolDir: string;
+	/** The backup folder that all servers share. */
+	backupsDir: string;
 	images: { kernel: string; initrd: string };
 	qemu: { system: string; img: string };
 	network: DemoServerNetwork;
@@ -100,6 +102,7 @@ function configOf(request: ServerRequest, hardware: Hardware) {
 			{ name: "local", kind: "local", path: join(dataDir, "pools", "local") },
 			{ name: "shared", kind: "shared", path: request.sharedPoolDir },
 		],
+		repositories: [{ name: "backups", path: request.backupsDir }],
 		networks: [network.bridge ? { name: "lan", bridge: network.bridge } : { name: "lan", user: true }],
 		qemuSystem: request.qemu.system,
 		qemuImg: request.qemu.img,
