@@ -25,6 +25,7 @@ export const usedCommands: Record<string, UsedCommand> = {
 	"block-export-del": { arguments: ["id", "mode"], returns: [] },
 	"block-job-cancel": { arguments: ["device", "force"], returns: [] },
 	"block-job-complete": { arguments: ["device"], returns: [] },
+	"block-job-resume": { arguments: ["device"], returns: [] },
 	"block-stream": { arguments: ["job-id", "device", "on-error", "speed"], returns: [] },
 	block_resize: { arguments: ["node-name", "size"], returns: [] },
 	"blockdev-add": {
@@ -32,10 +33,14 @@ export const usedCommands: Record<string, UsedCommand> = {
 			file: ["driver", "node-name", "filename", "discard", "cache"],
 			nbd: ["driver", "node-name", "server", "export", "discard", "detect-zeroes", "read-only", "reconnect-delay"],
 			qcow2: ["driver", "node-name", "file", "backing", "discard", "detect-zeroes"],
+			raw: ["driver", "node-name", "file"],
+			"copy-before-write": ["driver", "node-name", "file", "target", "on-cbw-error", "cbw-timeout"],
+			"snapshot-access": ["driver", "node-name", "file"],
 		},
 		returns: [],
 	},
 	"blockdev-del": { arguments: ["node-name"], returns: [] },
+	"blockdev-reopen": { arguments: ["options"], returns: [], only: ["raw"] },
 	"blockdev-mirror": { arguments: ["job-id", "device", "target", "sync", "copy-mode"], returns: [] },
 	cont: { arguments: [], returns: [] },
 	device_add: { arguments: ["driver", "id", "bus"], returns: [], takesProperties: true },
@@ -58,8 +63,9 @@ export const usedCommands: Record<string, UsedCommand> = {
 	"nbd-server-start": { arguments: ["addr"], returns: [] },
 	"nbd-server-stop": { arguments: [], returns: [] },
 	qmp_capabilities: { arguments: ["enable"], returns: [] },
+	"qom-set": { arguments: ["path", "property", "value"], returns: [] },
 	"query-block-exports": { arguments: [], returns: ["id", "node-name"] },
-	"query-block-jobs": { arguments: [], returns: ["device", "len", "offset", "ready", "status", "error"] },
+	"query-block-jobs": { arguments: [], returns: ["device", "len", "offset", "ready", "status", "error", "io-status"] },
 	"query-blockstats": {
 		arguments: [],
 		returns: ["qdev", "stats.rd_bytes", "stats.wr_bytes", "stats.wr_operations", "stats.wr_total_time_ns"],
@@ -111,7 +117,6 @@ export const usedCommands: Record<string, UsedCommand> = {
 			"block-dirty-bitmap-enable",
 			"block-dirty-bitmap-merge",
 			"block-dirty-bitmap-remove",
-			"blockdev-backup",
 		],
 		returns: [],
 	},
@@ -120,7 +125,7 @@ export const usedCommands: Record<string, UsedCommand> = {
 
 /** Event → the members read. */
 export const usedEvents: Record<string, string[]> = {
-	BLOCK_IO_ERROR: ["node-name", "qom-path", "operation", "reason"],
+	BLOCK_IO_ERROR: ["node-name", "qom-path", "operation", "action", "nospace", "reason"],
 	BLOCK_JOB_CANCELLED: ["device"],
 	BLOCK_JOB_COMPLETED: ["device", "error"],
 	BLOCK_JOB_ERROR: ["device", "operation"],

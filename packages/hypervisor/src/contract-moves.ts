@@ -1,3 +1,5 @@
+import type { GuestId } from "@sterna/shared/ids";
+import type { VolumeSeat } from "@sterna/shared/volume";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AcceptedGuest, Hypervisor, StartRequest } from "./hypervisor.ts";
 import { countsOn, type DriverUnderTest, parseCounts, readCounts, readSerial, Site, until } from "./testing/site.ts";
@@ -29,10 +31,10 @@ export function describeMoves(make: () => Promise<DriverUnderTest>): void {
 		const prepareMove = async (how: "shared" | "copied") => {
 			const request = await startGuest();
 			const { id } = request.spec;
-			const machine = (await a.inspect(id)).machine ?? "";
+			const { machine, seats } = await sourceOf(a, id);
 			const atTarget = how === "copied" ? await site.withOwnVolumes(b, request) : request;
 			const copiedVolumes = how === "copied" ? request.volumes.map((volume) => volume.volumeId) : [];
-			const accepted = await b.accept({ ...atTarget, machine, copiedVolumes });
+			const accepted = await b.accept({ ...atTarget, machine, seats, copiedVolumes });
 			return { request, atTarget, id, accepted };
 		};
 		const copyDisks = async (request: StartRequest, accepted: AcceptedGuest) => {
@@ -71,8 +73,8 @@ export function describeMoves(make: () => Promise<DriverUnderTest>): void {
 			await countsOn(b, id);
 
 			const outward = await readSerial(a, id);
-			const machine = (await b.inspect(id)).machine ?? "";
-			const back = await a.accept({ ...request, machine, copiedVolumes: [] });
+			const { machine, seats } = await sourceOf(b, id);
+			const back = await a.accept({ ...request, machine, seats, copiedVolumes: [] });
 			await copyMemory(b, id, back.memorySocket);
 			await b.switchOver(id, never);
 			await finish(a, id);
@@ -137,7 +139,7 @@ export function describeMoves(make: () => Promise<DriverUnderTest>): void {
 
 		test("is not begun by a target that does not know the machine", async () => {
 			const request = await startGuest();
-			const accepting = b.accept({ ...request, machine: "pc-q35-99.0", copiedVolumes: [] });
+			const accepting = b.accept({ ...request, machine: "pc-q35-99.0", seats: [], copiedVolumes: [] });
 			await expect(accepting).rejects.toMatchObject({ code: "incompatible" });
 			expect((await b.inspect(request.spec.id)).state).toBe("absent");
 		});
@@ -169,9 +171,9 @@ export function describeMoves(make: () => Promise<DriverUnderTest>): void {
 			await unharmed(id);
 			await b.powerOff(id);
 
-			const machine = (await a.inspect(id)).machine ?? "";
+			const { machine, seats } = await sourceOf(a, id);
 			const copiedVolumes = request.volumes.map((volume) => volume.volumeId);
-			const again = await b.accept({ ...(await site.withOwnVolumes(b, request)), machine, copiedVolumes });
+			const again = await b.accept({ ...(await site.withOwnVolumes(b, request)), machine, seats, copiedVolumes });
 			await copyDisks(request, again);
 			await copyMemory(a, id, again.memorySocket);
 			await a.switchOver(id, never);
@@ -254,4 +256,10 @@ export function describeMoves(make: () => Promise<DriverUnderTest>): void {
 			await unharmed(spec.id);
 		});
 	});
+}
+
+/** What the target must know of the process that the guest leaves. */
+async function sourceOf(source: Hypervisor, guestId: GuestId): Promise<{ machine: string; seats: VolumeSeat[] }> {
+	const { machine, seats } = await source.inspect(guestId);
+	return { machine: machine ?? "", seats };
 }

@@ -2,6 +2,7 @@ import type { CopyDisks, CopyMemory, DiskProgress } from "@sterna/shared/copying
 import type { Accelerator, GuestSpec } from "@sterna/shared/guest";
 import type { AcceleratorProbe } from "@sterna/shared/host";
 import type { GuestId, VolumeId } from "@sterna/shared/ids";
+import type { VolumeSeat } from "@sterna/shared/volume";
 
 export type { CopyDisks, CopyMemory, DiskProgress, MemoryProgress, Steering } from "@sterna/shared/copying";
 
@@ -222,6 +223,8 @@ export interface ProcessReport {
 	ending: string | null;
 	/** Paused because the source of a volume does not answer; `resume` tries again. */
 	heldByStorage: boolean;
+	/** Volumes that sit elsewhere than their place in the spec says, for `accept` on another host. */
+	seats: VolumeSeat[];
 }
 
 export type HypervisorEvent =
@@ -270,6 +273,8 @@ export interface AcceptRequest extends StartRequest {
 	machine: string;
 	/** Volumes whose content will be copied; the others are shared. */
 	copiedVolumes: VolumeId[];
+	/** As the source's process reports them. */
+	seats: readonly VolumeSeat[];
 }
 
 export interface AcceptedGuest {

@@ -20,6 +20,26 @@ export const VolumeSizeBytes = z
 	.max(64 * TiB, "a volume has at most 64 TiB")
 	.multipleOf(MiB, "a volume's size is whole mebibytes");
 
+/** Ports that every guest has spare, for disks that are given to it while it runs. */
+export const sparePortCount = 4;
+
+/**
+ * Where a volume sits in a running guest when that is not where its place in the spec puts it: it was attached or moved
+ * since the start. A migration's target must seat it alike; after a restart it sits where its place in the spec says.
+ */
+export const VolumeSeat = z.strictObject({
+	volumeId: VolumeId,
+	/** Spare port that it was attached to; null for the slot of its place in the spec. */
+	port: z
+		.int()
+		.min(0)
+		.max(sparePortCount - 1)
+		.nullable(),
+	/** How often it went to another place under the running guest; the driver's name for it tells them apart. */
+	moves: z.int().min(0).max(100_000),
+});
+export type VolumeSeat = z.infer<typeof VolumeSeat>;
+
 /** A guest's disk. Volumes are always qcow2 and always opened with that format named. */
 export const Volume = z.strictObject({
 	id: VolumeId,

@@ -210,6 +210,7 @@ export class IncomingMoves {
 			...(await places.startRequest(spec)),
 			machine: guest.machine,
 			copiedVolumes,
+			seats: guest.seats,
 		});
 		const { key, cert, ca } = this.#context.credentials();
 		const transfer = await openTargetTransfer({

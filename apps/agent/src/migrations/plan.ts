@@ -88,6 +88,7 @@ export async function describeGuest(context: AgentContext, guestId: GuestId): Pr
 			qemuVersion: source.qemuVersion,
 			accelerator: process.accelerator ?? source.probe.accelerator,
 			volumes,
+			seats: process.seats,
 			images: imagesOf(spec.boot, source.images),
 		},
 		state: process.state === "running" ? "running" : process.state === "absent" ? "stopped" : "paused",

@@ -1,7 +1,9 @@
 import { SternaError } from "@sterna/shared/errors";
 import { type Accelerator, GuestSpec } from "@sterna/shared/guest";
+import { sparePortCount, type VolumeSeat } from "@sterna/shared/volume";
 import type { StartRequest } from "../hypervisor.ts";
 import { diskNode } from "./block-nodes.ts";
+import { diskDevice, seatIn, volumeNodes } from "./disk-devices.ts";
 import type { GuestPaths } from "./paths.ts";
 
 export interface ArgvInput {
@@ -14,6 +16,8 @@ export interface ArgvInput {
 	taps: (string | null)[];
 	/** Whether each volume's filesystem can read and write past the host's cache, in the spec's order. */
 	directIo: boolean[];
+	/** Volumes that do not sit where their place in the spec puts them. */
+	seats: readonly VolumeSeat[];
 	/** A migration's target: CPUs held, memory from a socket that is named later. */
 	incoming: boolean;
 }
@@ -22,9 +26,11 @@ export interface ArgvInput {
 const rootPortSlot = 0x1;
 const rngSlot = 0x2;
 const firstNicSlot = 0x3;
-const firstDiskSlot = 0xb;
-/** Empty PCIe ports, for devices that are added while the guest runs. */
-const spareRootPorts = 4;
+/** The volumes of the spec take 0xb to 0x1a. */
+const guestAgentSlot = 0x1b;
+const screenSlot = 0x1c;
+/** As much as 1280 × 800 takes, what guests choose by themselves; each byte of it travels with the guest. */
+const videoMemoryMiB = 4;
 
 /**
  * The arguments that start a guest's QEMU. Everything that has a JSON form is given in it, so that no text of a person
@@ -60,6 +66,8 @@ export function qemuArgv(input: ArgvInput): string[] {
 		...["-device", json({ driver: "virtio-rng-pci", id: "vrng0", rng: "rng0", bus: "pcie.0", addr: hex(rngSlot) })],
 		...nics(input),
 		...disks(input),
+		...guestAgent(paths),
+		...["-device", json(screen)],
 		...boot(request),
 		...(incoming ? ["-incoming", "defer", "-S"] : []),
 	];
@@ -108,7 +116,7 @@ function socketChardev(id: string, path: string): string {
 }
 
 function rootPorts(): string[] {
-	return Array.from({ length: spareRootPorts }, (_, index) => [
+	return Array.from({ length: sparePortCount }, (_, index) => [
 		"-device",
 		json({
 			driver: "pcie-root-port",
@@ -140,31 +148,28 @@ function nics({ request, taps }: ArgvInput): string[] {
 	});
 }
 
-/** Direct, because a cached page on the host that a guest left would be stale when it comes back. */
-function disks({ request, directIo }: ArgvInput): string[] {
-	return request.volumes.flatMap(({ path }, index) => {
-		const node = diskNode(index);
-		const file = {
-			driver: "file",
-			"node-name": `${node}-file`,
-			filename: path,
-			discard: "unmap",
-			cache: { direct: directIo[index] ?? false, "no-flush": false },
-		};
-		// Volumes stand alone: a backing file that somebody wrote into the header is not opened.
-		const alone = { backing: null };
-		const volume = { driver: "qcow2", "node-name": node, discard: "unmap", "detect-zeroes": "unmap", ...alone, file };
-		const device = {
-			driver: "virtio-blk-pci",
-			id: `vd${index}`,
-			drive: node,
-			bus: "pcie.0",
-			addr: hex(firstDiskSlot + index),
-			...(request.spec.boot.from === "disk" ? { bootindex: index + 1 } : {}),
-		};
-		return ["-blockdev", json(volume), "-device", json(device)];
+function disks({ request, directIo, seats }: ArgvInput): string[] {
+	return request.volumes.flatMap(({ volumeId, path }, index) => {
+		const seat = seatIn(seats, volumeId);
+		const node = diskNode(index, seat.moves);
+		const nodes = volumeNodes({ node, path, directIo: directIo[index] ?? false });
+		// What was attached to a running guest was nothing to boot from, nor is it on the host that the guest moves to.
+		const boots = request.spec.boot.from === "disk" && seat.port === null;
+		const device = { ...diskDevice(index, seat), ...(boots ? { bootindex: index + 1 } : {}) };
+		return [...nodes.flatMap((node) => ["-blockdev", json(node)]), "-device", json(device)];
 	});
 }
+
+/** The line to an agent in the guest, under the name that qemu-guest-agent looks for (its manual, "--path"). */
+function guestAgent(paths: GuestPaths): string[] {
+	const bus = { driver: "virtio-serial-pci", id: "vserial0", bus: "pcie.0", addr: hex(guestAgentSlot), max_ports: 2 };
+	const name = "org.qemu.guest_agent.0";
+	const port = { driver: "virtserialport", id: "agent0", bus: "vserial0.0", nr: 1, chardev: "agent", name };
+	return ["-chardev", socketChardev("agent", paths.agent), "-device", json(bus), "-device", json(port)];
+}
+
+/** Nobody looks at it but a picture that is asked for. */
+const screen = { driver: "VGA", id: "screen0", vgamem_mb: videoMemoryMiB, bus: "pcie.0", addr: hex(screenSlot) };
 
 function boot({ spec, kernelPath, initrdPath }: StartRequest): string[] {
 	if (spec.boot.from === "disk" || kernelPath === undefined) return [];

@@ -1,6 +1,14 @@
-/** QEMU's name for the guest's volume at `index` of its spec. Node names have at most 31 characters: no room for an id. */
-export function diskNode(index: number): string {
-	return `disk${index}`;
+/**
+ * QEMU's name for the guest's volume at `index` of its spec. Node names have at most 31 characters: no room for an id.
+ * One that was moved under the running guest (`moves` times) has another name: the old and the new one were there at once.
+ */
+export function diskNode(index: number, moves = 0): string {
+	return moves === 0 ? `disk${index}` : `disk${index}m${moves}`;
+}
+
+/** The node of the file below a volume's node. */
+export function fileNode(node: string): string {
+	return `${node}-file`;
 }
 
 /** The node that stands for the copy of that volume on the migration's target. */
@@ -15,6 +23,6 @@ export function mirrorJob(index: number): string {
 
 /** The index that is in a node's or job's name; null for a name of something else. */
 export function indexIn(name: string): number | null {
-	const match = /^(?:disk|mirror|copy)(\d+)(?:-file)?$/.exec(name);
+	const match = /^(?:disk|mirror|copy)(\d+)(?:m\d+)?(?:-file)?$/.exec(name);
 	return match ? Number(match[1]) : null;
 }

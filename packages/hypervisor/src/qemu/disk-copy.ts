@@ -1,10 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { VolumeId } from "@sterna/shared/ids";
 import type { CopyDisks } from "../hypervisor.ts";
 import type { QmpEvent } from "../qmp/generated/schema.ts";
-import { diskNode, indexIn, mirrorJob, mirrorNode } from "./block-nodes.ts";
+import { indexIn, mirrorJob, mirrorNode } from "./block-nodes.ts";
 import { giveTo } from "./confinement.ts";
-import { label, type QemuGuest, type SourceMove, volumeIndex } from "./guest.ts";
+import { label, nodeOf, type QemuGuest, type SourceMove, volumeIndex } from "./guest.ts";
 import { checkSocketPath } from "./paths.ts";
 import { yank } from "./yank.ts";
 
@@ -54,7 +55,7 @@ export async function copyDisks(guest: QemuGuest, copy: CopyDisks, signal: Abort
 
 async function begin(
 	guest: QemuGuest,
-	{ volumeId, socket, index }: { volumeId: string; socket: string; index: number },
+	{ volumeId, socket, index }: { volumeId: VolumeId; socket: string; index: number },
 ): Promise<void> {
 	const { monitor } = guest;
 	await giveTo(guest.record.uid, socket);
@@ -76,7 +77,7 @@ async function begin(
 		"blockdev-mirror",
 		{
 			"job-id": mirrorJob(index),
-			device: diskNode(index),
+			device: nodeOf(guest, volumeId),
 			target: mirrorNode(index),
 			// Volumes have no backing file, so the top is all there is. Unlike `full` this does not first write zeros over the
 			// whole target, which is new and empty: its holes would be zeros that the next move has to look at.

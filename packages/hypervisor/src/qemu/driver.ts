@@ -82,7 +82,7 @@ export class QemuHypervisor implements Hypervisor {
 	async start(request: StartRequest): Promise<ProcessReport> {
 		const facts = await this.probe();
 		const machine = chooseMachine(facts, request.spec.machine);
-		return this.#processes.launch(request, { machine, incoming: false, facts }, seenRunning);
+		return this.#processes.launch(request, { machine, incoming: false, seats: [], facts }, seenRunning);
 	}
 
 	async shutDown(guestId: GuestId): Promise<void> {
@@ -142,7 +142,7 @@ export class QemuHypervisor implements Hypervisor {
 		const facts = await this.probe();
 		const machine = chooseMachine(facts, request.machine);
 		const open = (guest: QemuGuest) => openForCopies(guest, request);
-		return this.#processes.launch(request, { machine, incoming: true, facts }, open);
+		return this.#processes.launch(request, { machine, incoming: true, seats: request.seats, facts }, open);
 	}
 
 	async isLoaded(guestId: GuestId): Promise<boolean> {

@@ -23,7 +23,7 @@ const guest = {
 		machine: "pc-q35-10.0",
 		accelerator: "tcg" as const,
 		uid: null,
-		volumes: [{ volumeId, path: "/srv/volume" }],
+		volumes: [{ volumeId, path: "/srv/volume", port: null, moves: 0 }],
 		taps: [],
 		incoming: false,
 		ending: null,

@@ -1,7 +1,9 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { GuestId, VolumeId } from "@sterna/shared/ids";
+import type { VolumeSeat } from "@sterna/shared/volume";
 import type { ProcessReport, ProcessState } from "../hypervisor.ts";
 import type { QmpClient } from "../qmp/client.ts";
+import { diskNode } from "./block-nodes.ts";
 import type { GuestPaths } from "./paths.ts";
 import type { ProcessIdentity } from "./process.ts";
 import type { GuestRecord } from "./record.ts";
@@ -61,6 +63,7 @@ export async function reportOf(guest: QemuGuest): Promise<ProcessReport> {
 		machine: guest.record.machine,
 		ending: state === "poweredOff" ? poweredOffEnding : null,
 		heldByStorage: false,
+		seats: seatsOf(guest.record),
 	};
 }
 
@@ -73,6 +76,7 @@ export function absentReport(guestId: GuestId, record: GuestRecord | null): Proc
 		machine: record?.machine ?? null,
 		ending: record?.ending ?? null,
 		heldByStorage: false,
+		seats: [],
 	};
 }
 
@@ -89,6 +93,7 @@ export function unheardReport(guestId: GuestId, process: ProcessIdentity, record
 		machine: record?.machine ?? null,
 		ending: null,
 		heldByStorage: false,
+		seats: record ? seatsOf(record) : [],
 	};
 }
 
@@ -99,6 +104,22 @@ export function volumeIndex(guest: QemuGuest, volumeId: VolumeId): number {
 	const index = guest.record.volumes.findIndex((volume) => volume.volumeId === volumeId);
 	if (index === -1) throw new SternaError("not_found", `${label(guest)} has no volume ${volumeId}`);
 	return index;
+}
+
+/**
+ * The node of the volume in the guest's QEMU: the one place that knows it.
+ * @throws {SternaError} `not_found`
+ */
+export function nodeOf(guest: QemuGuest, volumeId: VolumeId): string {
+	const index = volumeIndex(guest, volumeId);
+	return diskNode(index, guest.record.volumes[index]?.moves);
+}
+
+/** The volumes that do not sit where their place in the spec puts them. */
+function seatsOf({ volumes }: GuestRecord): VolumeSeat[] {
+	return volumes
+		.filter(({ port, moves }) => port !== null || moves > 0)
+		.map(({ volumeId, port, moves }) => ({ volumeId, port, moves }));
 }
 
 /** Between the pause of a move and its end the guest's CPUs are the move's alone. @throws {SternaError} `wrong_state` */

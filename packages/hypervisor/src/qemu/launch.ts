@@ -4,10 +4,12 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { Accelerator } from "@sterna/shared/guest";
 import type { GuestId } from "@sterna/shared/ids";
 import { printable } from "@sterna/shared/names";
+import type { VolumeSeat } from "@sterna/shared/volume";
 import type { StartRequest } from "../hypervisor.ts";
 import { QmpClient } from "../qmp/client.ts";
 import { qemuArgv } from "./argv.ts";
 import { checkReachable, confine, confinedCommand, giveTo } from "./confinement.ts";
+import { seatIn } from "./disk-devices.ts";
 import { type GuestPaths, guestPaths } from "./paths.ts";
 import { findBySocket, isAlive, killProcess, type Spawned, startDetached } from "./process.ts";
 import { type GuestRecord, writeRecord } from "./record.ts";
@@ -24,6 +26,7 @@ export interface Launch {
 	machine: string;
 	accelerator: Exclude<Accelerator, "simulated">;
 	incoming: boolean;
+	seats: readonly VolumeSeat[];
 }
 
 export interface Launched {
@@ -39,7 +42,7 @@ export interface Launched {
  * when the guest's user cannot reach a file; `unavailable` with QEMU's own words when it does not come up.
  */
 export async function launch(what: Launch, undo: Undo): Promise<Launched> {
-	const { request, machine, accelerator, incoming, runFolder } = what;
+	const { request, machine, accelerator, incoming, runFolder, seats } = what;
 	const { spec } = request;
 	const paths = guestPaths(runFolder, spec.id);
 	const confinement = await confine(spec.id, accelerator === "kvm");
@@ -47,7 +50,7 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 	const bridges = request.nics.map((nic) => (nic.kind === "bridge" ? nic.bridge : null));
 	const taps = bridges.map((bridge, index) => (bridge === null ? null : tapName(runFolder, spec.id, index)));
 	const directIo = await Promise.all(request.volumes.map((volume) => supportsDirectIo(volume.path)));
-	const argv = qemuArgv({ request, paths, accelerator, machine, taps, directIo, incoming });
+	const argv = qemuArgv({ request, paths, accelerator, machine, taps, directIo, incoming, seats });
 
 	await refuseSecondProcess(spec.id, spec.name, paths);
 	for (const path of [request.kernelPath, request.initrdPath]) if (path) await checkReachable(uid, path);
@@ -58,7 +61,7 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 		machine,
 		accelerator,
 		uid,
-		volumes: request.volumes.map(({ volumeId, path }) => ({ volumeId, path })),
+		volumes: request.volumes.map(({ volumeId, path }) => ({ path, ...seatIn(seats, volumeId) })),
 		taps,
 		incoming,
 		ending: null,

@@ -21,6 +21,10 @@ export interface GuestPaths {
 	/** A second monitor, for when the first is silent. */
 	rescue: string;
 	serial: string;
+	/** The line to the agent in the guest. */
+	agent: string;
+	/** A picture of the screen, for as long as it takes to read it. */
+	screen: string;
 	memory: string;
 	disk: string;
 }
@@ -37,6 +41,8 @@ export function guestPaths(runFolder: string, guestId: GuestId): GuestPaths {
 		qmp: join(socketFolder, "qmp"),
 		rescue: join(socketFolder, "rescue"),
 		serial: join(socketFolder, "serial"),
+		agent: join(socketFolder, "agent"),
+		screen: join(socketFolder, "screen.png"),
 		memory: join(socketFolder, "memory"),
 		disk: join(socketFolder, "disk"),
 	};

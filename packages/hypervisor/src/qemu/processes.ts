@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
+import type { VolumeSeat } from "@sterna/shared/volume";
 import type { HypervisorEvent, HypervisorFacts, ProcessReport, StartRequest } from "../hypervisor.ts";
 import { QmpClient } from "../qmp/client.ts";
 import type { QmpEvent } from "../qmp/generated/schema.ts";
@@ -23,6 +24,8 @@ export interface Launching {
 	machine: string;
 	/** A migration's target: CPUs held. */
 	incoming: boolean;
+	/** Volumes that do not sit where their place in the spec puts them. */
+	seats: readonly VolumeSeat[];
 	facts: HypervisorFacts;
 }
 
@@ -78,7 +81,7 @@ export class QemuProcesses {
 	 */
 	async launch<Result>(
 		request: StartRequest,
-		{ machine, incoming, facts }: Launching,
+		{ machine, incoming, seats, facts }: Launching,
 		complete: (guest: QemuGuest) => Promise<Result>,
 	): Promise<Result> {
 		const { id, name } = request.spec;
@@ -88,7 +91,7 @@ export class QemuProcesses {
 		try {
 			const accelerator = facts.probe.accelerator === "kvm" ? "kvm" : "tcg";
 			const [system, runFolder] = [this.#system, this.#runFolder];
-			const launched = await launch({ request, system, runFolder, machine, accelerator, incoming }, undo);
+			const launched = await launch({ request, system, runFolder, machine, accelerator, incoming, seats }, undo);
 			const { process, record, monitor } = launched;
 			const guest = this.#keep({ id, record, process, monitor, exit: process.ended });
 			undo.add(() => this.#end(guest, "it did not start"));

@@ -1,6 +1,6 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { Accelerator, GuestSpec } from "@sterna/shared/guest";
-import { VolumeId } from "@sterna/shared/ids";
+import { VolumeSeat } from "@sterna/shared/volume";
 import { z } from "zod";
 
 /** What a later life of the driver must know of a guest's process; kept in the guest's run folder. */
@@ -9,7 +9,15 @@ export const GuestRecord = z.strictObject({
 	machine: z.string(),
 	accelerator: Accelerator,
 	uid: z.int().nullable(),
-	volumes: z.array(z.strictObject({ volumeId: VolumeId, path: z.string() })),
+	/** In the order in which the process got them, which is the spec's. Processes of earlier releases have no seats. */
+	volumes: z.array(
+		z.strictObject({
+			path: z.string(),
+			...VolumeSeat.shape,
+			port: VolumeSeat.shape.port.default(null),
+			moves: VolumeSeat.shape.moves.default(0),
+		}),
+	),
 	/** Taps to remove with the process, by NIC; null for one without. */
 	taps: z.array(z.string().nullable()),
 	/** A migration's target that has not been released yet. */
@@ -18,6 +26,7 @@ export const GuestRecord = z.strictObject({
 	ending: z.string().nullable(),
 });
 export type GuestRecord = z.infer<typeof GuestRecord>;
+export type RecordedVolume = GuestRecord["volumes"][number];
 
 /** Durable when fulfilled: written beside, synced, renamed. */
 export async function writeRecord(path: string, record: GuestRecord): Promise<void> {

@@ -19,7 +19,13 @@ const copyDeadlineMs = 24 * 3600_000;
 /** Beyond the agreed pause itself: device state, the answer on the return path, a slow host. */
 const switchOverSlackMs = 5000;
 
-export const migrationCapabilities = ["events", "return-path", "pause-before-switchover", "auto-converge"] as const;
+export const migrationCapabilities = [
+	"events",
+	"return-path",
+	"pause-before-switchover",
+	"auto-converge",
+	"dirty-bitmaps",
+] as const;
 
 /**
  * Pre-copy until the guest is paused with its last pages ready to go. On failure the guest runs on here.

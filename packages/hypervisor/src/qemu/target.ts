@@ -2,8 +2,7 @@ import { rm } from "node:fs/promises";
 import { SternaError } from "@sterna/shared/errors";
 import type { AcceptedGuest, AcceptRequest } from "../hypervisor.ts";
 import { eventTimeMs } from "../qmp/client.ts";
-import { diskNode } from "./block-nodes.ts";
-import { label, type QemuGuest, volumeIndex } from "./guest.ts";
+import { label, nodeOf, type QemuGuest, volumeIndex } from "./guest.ts";
 import { writeRecord } from "./record.ts";
 import { migrationCapabilities } from "./source.ts";
 
@@ -21,10 +20,15 @@ export async function openForCopies(guest: QemuGuest, request: AcceptRequest): P
 		await monitor.execute("nbd-server-start", { addr }, { timeoutMs: blockCommandMs });
 	}
 	for (const volumeId of request.copiedVolumes) {
-		const index = volumeIndex(guest, volumeId);
 		await monitor.execute(
 			"block-export-add",
-			{ type: "nbd", id: `export${index}`, "node-name": diskNode(index), name: volumeId, writable: true },
+			{
+				type: "nbd",
+				id: `export${volumeIndex(guest, volumeId)}`,
+				"node-name": nodeOf(guest, volumeId),
+				name: volumeId,
+				writable: true,
+			},
 			{ timeoutMs: blockCommandMs },
 		);
 	}

@@ -110,7 +110,9 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async start(request: StartRequest): Promise<ProcessReport> {
-		return this.faults.around("start", async () => report(await this.#create(request, "running", [])));
+		return this.faults.around("start", async () =>
+			report(await this.#create(request, { state: "running", copiedVolumes: [], seats: [] })),
+		);
 	}
 
 	async shutDown(guestId: GuestId): Promise<void> {
@@ -202,7 +204,8 @@ export class SimulatedHypervisor implements Hypervisor {
 			if (request.machine !== machine) {
 				throw new SternaError("incompatible", `this host does not know the machine ${request.machine}`);
 			}
-			return this.#openForCopies(await this.#create(request, "loading", request.copiedVolumes));
+			const { copiedVolumes, seats } = request;
+			return this.#openForCopies(await this.#create(request, { state: "loading", copiedVolumes, seats: [...seats] }));
 		});
 	}
 
@@ -311,7 +314,7 @@ export class SimulatedHypervisor implements Hypervisor {
 		this.#listeners.clear();
 	}
 
-	async #create(request: StartRequest, state: "running" | "loading", copiedVolumes: SimulatedGuest["copiedVolumes"]) {
+	async #create(request: StartRequest, how: Pick<SimulatedGuest, "state" | "copiedVolumes" | "seats">) {
 		const { id, name } = request.spec;
 		if (this.#starting.has(id)) throw new SternaError("conflict", `guest ${name} is being started already`);
 		this.#starting.add(id);
@@ -321,7 +324,7 @@ export class SimulatedHypervisor implements Hypervisor {
 				throw new SternaError("conflict", `guest ${name} has a process on this host already`);
 			}
 			await this.#volumes.expectAll(request);
-			const guest = newGuest(request, { machine: request.spec.machine ?? machine, state, copiedVolumes });
+			const guest = newGuest(request, { machine: request.spec.machine ?? machine, ...how });
 			await this.#guests.add(guest);
 			this.#tell({ type: "stateChanged", report: report(guest) });
 			return guest;

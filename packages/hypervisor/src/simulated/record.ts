@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { GuestSpec } from "@sterna/shared/guest";
 import { VolumeId } from "@sterna/shared/ids";
+import { VolumeSeat } from "@sterna/shared/volume";
 import { z } from "zod";
 import type { StartRequest } from "../hypervisor.ts";
 
@@ -17,6 +18,7 @@ export const SimulatedGuest = z.strictObject({
 	/** When it was first started: its counters are computed from it. */
 	startedAt: z.number(),
 	copiedVolumes: z.array(VolumeId),
+	seats: z.array(VolumeSeat).default([]),
 	ending: z.string().nullable(),
 });
 export type SimulatedGuest = z.infer<typeof SimulatedGuest>;
@@ -24,7 +26,7 @@ export type SimulatedGuest = z.infer<typeof SimulatedGuest>;
 /** A guest that begins to count now. */
 export function newGuest(
 	{ spec, volumes }: StartRequest,
-	how: Pick<SimulatedGuest, "machine" | "state" | "copiedVolumes">,
+	how: Pick<SimulatedGuest, "machine" | "state" | "copiedVolumes" | "seats">,
 ): SimulatedGuest {
 	const now = Date.now();
 	const places = volumes.map(({ volumeId, path }) => ({ volumeId, path }));

@@ -8,11 +8,12 @@ export function report(guest: SimulatedGuest): ProcessReport {
 	const { spec, state, ending } = guest;
 	if (state === "ended") return absent(spec.id, guest.machine, ending);
 	const fixed = { pid: null, accelerator: "simulated", ending: null, heldByStorage: false } as const;
-	return { guestId: spec.id, state, machine: guest.machine, ...fixed };
+	const seats = guest.seats.filter(({ port, moves }) => port !== null || moves > 0);
+	return { guestId: spec.id, state, machine: guest.machine, ...fixed, seats };
 }
 
 export function absent(guestId: GuestId, machine: string | null, ending: string | null = null): ProcessReport {
-	return { guestId, state: "absent", pid: null, accelerator: null, machine, ending, heldByStorage: false };
+	return { guestId, state: "absent", pid: null, accelerator: null, machine, ending, heldByStorage: false, seats: [] };
 }
 
 /** @throws {SternaError} `wrong_state` */

@@ -31,7 +31,7 @@ import {
 } from "../ids.ts";
 import { MigrationOptions, MigrationPlan, MigrationReport, Refusal } from "../migration.ts";
 import { ResourceName } from "../names.ts";
-import { Volume, VolumeSizeBytes } from "../volume.ts";
+import { Volume, VolumeSeat, VolumeSizeBytes } from "../volume.ts";
 import { SignedPermit } from "./permit.ts";
 import { Snapshot, TrackedReport } from "./report.ts";
 
@@ -66,6 +66,8 @@ export const IncomingGuest = z.strictObject({
 	accelerator: z.enum(["kvm", "tcg", "simulated"]),
 	/** Pools of the guest's volumes as the source knows them, to tell shared from local. */
 	volumes: z.array(z.strictObject({ volumeId: VolumeId, poolId: z.uuid(), allocatedBytes: z.int().min(0) })).max(16),
+	/** Volumes that do not sit where their place in the spec puts them. */
+	seats: z.array(VolumeSeat).max(16).default([]),
 	/** sha256 of the kernel and initrd the guest needs, by image name. */
 	images: z.record(z.string().max(63), z.string().max(64)),
 });

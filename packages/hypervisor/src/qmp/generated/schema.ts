@@ -17,10 +17,12 @@ export interface CommandArguments {
 	"block-export-del": { id: string; mode?: "safe" | "hard" };
 	"block-job-cancel": { device: string; force?: boolean };
 	"block-job-complete": { device: string };
+	"block-job-resume": { device: string };
 	"block-stream": { "job-id"?: string; device: string; "on-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; speed?: number };
 	block_resize: { "node-name"?: string; size: number };
-	"blockdev-add": { driver: "file"; "node-name"?: string; filename: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean } } | { driver: "nbd"; "node-name"?: string; server: { type: "inet"; host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } | { type: "unix"; path: string; abstract?: boolean; tight?: boolean } | { type: "vsock"; cid: string; port: string } | { type: "fd"; str: string }; export?: string; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap"; "read-only"?: boolean; "reconnect-delay"?: number } | { driver: "qcow2"; "node-name"?: string; file: string; backing?: string | null; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap" };
+	"blockdev-add": { driver: "file"; "node-name"?: string; filename: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean } } | { driver: "nbd"; "node-name"?: string; server: { type: "inet"; host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } | { type: "unix"; path: string; abstract?: boolean; tight?: boolean } | { type: "vsock"; cid: string; port: string } | { type: "fd"; str: string }; export?: string; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap"; "read-only"?: boolean; "reconnect-delay"?: number } | { driver: "qcow2"; "node-name"?: string; file: string; backing?: string | null; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap" } | { driver: "raw"; "node-name"?: string; file: string } | { driver: "copy-before-write"; "node-name"?: string; file: string; target: string; "on-cbw-error"?: "break-guest-write" | "break-snapshot"; "cbw-timeout"?: number } | { driver: "snapshot-access"; "node-name"?: string; file: string };
 	"blockdev-del": { "node-name": string };
+	"blockdev-reopen": { options: Array<{ driver: "raw"; "node-name"?: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean }; active?: boolean; "read-only"?: boolean; "auto-read-only"?: boolean; "force-share"?: boolean; "detect-zeroes"?: "off" | "on" | "unmap"; file: string; offset?: number; size?: number }> };
 	"blockdev-mirror": { "job-id"?: string; device: string; target: string; sync: "top" | "full" | "none" | "incremental" | "bitmap"; "copy-mode"?: "background" | "write-blocking" };
 	cont: Record<string, never>;
 	device_add: { driver: string; id?: string; bus?: string; [property: string]: unknown };
@@ -33,6 +35,7 @@ export interface CommandArguments {
 	"nbd-server-start": { addr: { type: "inet"; data: { host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } } | { type: "unix"; data: { path: string; abstract?: boolean; tight?: boolean } } | { type: "vsock"; data: { cid: string; port: string } } | { type: "fd"; data: { str: string } } };
 	"nbd-server-stop": Record<string, never>;
 	qmp_capabilities: { enable?: Array<"oob"> };
+	"qom-set": { path: string; property: string; value: unknown };
 	"query-block-exports": Record<string, never>;
 	"query-block-jobs": Record<string, never>;
 	"query-blockstats": Record<string, never>;
@@ -43,7 +46,7 @@ export interface CommandArguments {
 	screendump: { filename: string; format?: "ppm" | "png" };
 	stop: Record<string, never>;
 	system_powerdown: Record<string, never>;
-	transaction: { actions: Array<{ type: "block-dirty-bitmap-add"; data: { node: string; name: string; granularity?: number; persistent?: boolean; disabled?: boolean } } | { type: "block-dirty-bitmap-remove"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-enable"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-disable"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-merge"; data: { node: string; target: string; bitmaps: Array<string | { node: string; name: string }> } } | { type: "blockdev-backup"; data: { "job-id"?: string; device: string; sync: "top" | "full" | "none" | "incremental" | "bitmap"; speed?: number; bitmap?: string; "bitmap-mode"?: "on-success" | "never" | "always"; compress?: boolean; "on-source-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; "on-target-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; "auto-finalize"?: boolean; "auto-dismiss"?: boolean; "filter-node-name"?: string; "discard-source"?: boolean; "x-perf"?: { "use-copy-range"?: boolean; "max-workers"?: number; "max-chunk"?: number; "min-cluster-size"?: number }; target: string } }>; properties?: { "completion-mode"?: "individual" | "grouped" } };
+	transaction: { actions: Array<{ type: "block-dirty-bitmap-add"; data: { node: string; name: string; granularity?: number; persistent?: boolean; disabled?: boolean } } | { type: "block-dirty-bitmap-remove"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-enable"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-disable"; data: { node: string; name: string } } | { type: "block-dirty-bitmap-merge"; data: { node: string; target: string; bitmaps: Array<string | { node: string; name: string }> } }>; properties?: { "completion-mode"?: "individual" | "grouped" } };
 	yank: { instances: Array<{ type: "block-node"; "node-name": string } | { type: "chardev"; id: string } | { type: "migration" }> };
 }
 
@@ -59,10 +62,12 @@ const returns = {
 	"block-export-del": z.unknown(),
 	"block-job-cancel": z.unknown(),
 	"block-job-complete": z.unknown(),
+	"block-job-resume": z.unknown(),
 	"block-stream": z.unknown(),
 	block_resize: z.unknown(),
 	"blockdev-add": z.unknown(),
 	"blockdev-del": z.unknown(),
+	"blockdev-reopen": z.unknown(),
 	"blockdev-mirror": z.unknown(),
 	cont: z.unknown(),
 	device_add: z.unknown(),
@@ -75,8 +80,9 @@ const returns = {
 	"nbd-server-start": z.unknown(),
 	"nbd-server-stop": z.unknown(),
 	qmp_capabilities: z.unknown(),
+	"qom-set": z.unknown(),
 	"query-block-exports": z.array(z.object({ id: z.string(), "node-name": z.string() })),
-	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional() })),
+	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional(), "io-status": known(["ok", "failed", "nospace"]) })),
 	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number(), wr_operations: z.number(), wr_total_time_ns: z.number() }) })),
 	"query-migrate": z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]).optional(), "error-desc": z.string().optional(), "total-time": z.number().optional(), "expected-downtime": z.number().optional(), downtime: z.number().optional(), ram: z.object({ total: z.number(), transferred: z.number(), remaining: z.number(), "dirty-sync-count": z.number(), "dirty-pages-rate": z.number(), "page-size": z.number(), mbps: z.number() }).optional() }),
 	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string(), file: z.string(), image: z.object({ "virtual-size": z.number(), "actual-size": z.number().optional() }), "dirty-bitmaps": z.array(z.object({ name: z.string().optional(), count: z.number(), granularity: z.number(), recording: z.boolean(), busy: z.boolean(), persistent: z.boolean(), inconsistent: z.boolean().optional() })).optional() })),
@@ -98,7 +104,7 @@ const timestamp = z.object({ seconds: z.number(), microseconds: z.number() });
 
 /** The events that are read; any other is passed over. */
 export const QmpEvent = z.discriminatedUnion("event", [
-	z.object({ event: z.literal("BLOCK_IO_ERROR"), timestamp, data: z.object({ "node-name": z.string().optional(), "qom-path": z.string(), operation: known(["read", "write"]), reason: z.string() }) }),
+	z.object({ event: z.literal("BLOCK_IO_ERROR"), timestamp, data: z.object({ "node-name": z.string().optional(), "qom-path": z.string(), operation: known(["read", "write"]), action: known(["ignore", "report", "stop"]), nospace: z.boolean().optional(), reason: z.string() }) }),
 	z.object({ event: z.literal("BLOCK_JOB_CANCELLED"), timestamp, data: z.object({ device: z.string() }) }),
 	z.object({ event: z.literal("BLOCK_JOB_COMPLETED"), timestamp, data: z.object({ device: z.string(), error: z.string().optional() }) }),
 	z.object({ event: z.literal("BLOCK_JOB_ERROR"), timestamp, data: z.object({ device: z.string(), operation: known(["read", "write"]) }) }),
