@@ -97,6 +97,28 @@ function useRefresh(): (topics: readonly string[]) => void {
 						return [trpc.health.pathFilter()];
 					case "events":
 						return [trpc.events.pathFilter()];
+					case "repositories":
+						return [trpc.repositories.list.pathFilter()];
+					case "jobs":
+						return [trpc.jobs.list.pathFilter()];
+					case "runs":
+						return [trpc.runs.list.pathFilter()];
+					case "points":
+						return [trpc.points.list.pathFilter(), trpc.points.calendar.pathFilter()];
+					case "protection":
+						return [trpc.protection.pathFilter()];
+					case "restores":
+						return [trpc.restores.list.pathFilter()];
+					case "repository":
+						return [trpc.repositories.get.queryFilter({ id })];
+					case "job":
+						return [trpc.jobs.get.queryFilter({ id })];
+					case "run":
+						return [trpc.runs.get.queryFilter({ pointId: id })];
+					case "point":
+						return [trpc.points.get.queryFilter({ id })];
+					case "restore":
+						return [trpc.restores.get.queryFilter({ id })];
 					case "host":
 						return [trpc.hosts.get.queryFilter({ hostId: id })];
 					case "guest":

@@ -1,7 +1,18 @@
 "use client";
 import { Dialog } from "@base-ui/react/dialog";
 import { clsx } from "clsx";
-import { Activity, ArrowLeftRight, Boxes, HeartPulse, LayoutDashboard, Menu, Server, Settings, X } from "lucide-react";
+import {
+	Activity,
+	Archive,
+	ArrowLeftRight,
+	Boxes,
+	HeartPulse,
+	LayoutDashboard,
+	Menu,
+	Server,
+	Settings,
+	X,
+} from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { useState } from "react";
@@ -12,6 +23,7 @@ export interface NavCounts {
 	guests: number | null;
 	hostsInTrouble: number | null;
 	migrations: number | null;
+	guestsAtRisk: number | null;
 	findings: number | null;
 }
 
@@ -21,6 +33,7 @@ const groups = [
 		{ href: "/guests", label: "Guests", Icon: Boxes, count: "guests" },
 		{ href: "/hosts", label: "Hosts", Icon: Server, count: "hostsInTrouble" },
 		{ href: "/migrations", label: "Migrations", Icon: ArrowLeftRight, count: "migrations" },
+		{ href: "/backups", label: "Backups", Icon: Archive, count: "guestsAtRisk" },
 	],
 	[
 		{ href: "/health", label: "Health", Icon: HeartPulse, count: "findings" },
@@ -33,6 +46,7 @@ const said: Record<keyof NavCounts, { bad: boolean; words: (count: number) => st
 	guests: { bad: false, words: (count) => `${count} guests` },
 	hostsInTrouble: { bad: true, words: (count) => `${count} need attention` },
 	migrations: { bad: false, words: (count) => `${count} running` },
+	guestsAtRisk: { bad: true, words: (count) => `${count} guests at risk` },
 	findings: { bad: true, words: (count) => `${count} open findings` },
 };
 

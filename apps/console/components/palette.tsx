@@ -12,6 +12,11 @@ const pages = [
 	{ title: "Guests", href: "/guests", words: "virtual machines" },
 	{ title: "Hosts", href: "/hosts", words: "servers" },
 	{ title: "Migrations", href: "/migrations", words: "moves" },
+	{ title: "Backups", href: "/backups", words: "protection recovery points" },
+	{ title: "Backup runs", href: "/backups/runs", words: "history" },
+	{ title: "Backup jobs", href: "/backups/jobs", words: "schedules retention" },
+	{ title: "Backup repositories", href: "/backups/repositories", words: "storage scrub s3 nfs" },
+	{ title: "Restores and drills", href: "/backups/restores", words: "recovery proof" },
 	{ title: "Health", href: "/health", words: "findings" },
 	{ title: "Events", href: "/events", words: "log history" },
 	{ title: "Settings", href: "/settings", words: "theme account sign out" },
@@ -19,6 +24,8 @@ const pages = [
 const actions = [
 	{ title: "Create a guest", href: "/guests/new", words: "new virtual machine" },
 	{ title: "Join a server", href: "/hosts/join", words: "add host" },
+	{ title: "Create a backup job", href: "/backups/jobs/new", words: "new schedule" },
+	{ title: "Add a backup repository", href: "/backups/repositories/new", words: "new attach storage" },
 ];
 const icons: Record<SearchHit["type"], typeof Server> = {
 	host: Server,

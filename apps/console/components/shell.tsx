@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { usePathname, useRouter } from "next/navigation";
 import type { ReactNode } from "react";
 import { useEffect } from "react";
+import { atRisk } from "./backups/protection-headline.ts";
 import { useLinkState } from "./link-state.ts";
 import { LiveProvider, useLive } from "./live.tsx";
 import { useMe } from "./me.tsx";
@@ -43,6 +44,7 @@ function Frame({ children }: { children: ReactNode }) {
 		guests: figures?.guests.total ?? null,
 		hostsInTrouble: figures ? figures.hosts.failing + figures.hosts.degraded : null,
 		migrations: figures?.migrationsRunning ?? null,
+		guestsAtRisk: figures ? atRisk(figures.protection) : null,
 		findings: findings.data?.total ?? null,
 	};
 	return (

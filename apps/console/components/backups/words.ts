@@ -36,6 +36,7 @@ export const runTone: Record<RunRow["state"], Tone> = {
 	completed: "ok",
 	failed: "bad",
 	cancelled: "neutral",
+	missed: "warn",
 };
 
 export const restoreTone: Record<RestoreRow["state"], Tone> = {
@@ -166,7 +167,7 @@ export const upkeepWords: Record<UpkeepKind, { name: string; what: string; run: 
 };
 
 /** What a run reads of a guest, as one sentence: the plan's, before it is done. */
-export function readSentence(volumes: BackupPlan["volumes"]): string {
+export function readSentence(volumes: readonly BackupPlan["volumes"][number][]): string {
 	if (volumes.length === 0) return "It has no disk; only its description is kept.";
 	const whole = volumes.filter(({ read }) => read === "whole");
 	const disks = (count: number) => `${count} ${count === 1 ? "disk" : "disks"}`;

@@ -1,0 +1,150 @@
+"use client";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { Plus } from "lucide-react";
+import Link from "next/link";
+import { BackupSection } from "../../../../components/backups/section.tsx";
+import { countOf, jobRunTone } from "../../../../components/backups/words.ts";
+import { useLive } from "../../../../components/live.tsx";
+import { ProblemNotice } from "../../../../components/problem.tsx";
+import { useTRPC } from "../../../../components/trpc.tsx";
+import type { JobRow } from "../../../../server/views-backups.ts";
+import { defineColumns } from "../../../../table/columns.ts";
+import { QueryTable } from "../../../../table/query-table.tsx";
+import { useTableUrl } from "../../../../table/url-state.ts";
+import { buttonClass } from "../../../../ui/button-class.ts";
+import { Chip } from "../../../../ui/chip.tsx";
+import { Empty } from "../../../../ui/empty.tsx";
+import { Headline } from "../../../../ui/headline.tsx";
+import { DayTime } from "../../../../ui/time.tsx";
+
+const pageSize = 50;
+const sorts = ["name", "nextRun", "guests", "late"] as const;
+
+const columns = defineColumns<JobRow>([
+	{
+		id: "name",
+		header: "Job",
+		sortable: true,
+		cell: (job) => (
+			<div className="min-w-0">
+				<span className="flex flex-wrap items-center gap-2">
+					<Link href={`/backups/jobs/${job.id}`} data-row-link className="font-semibold wrap-anywhere hover:underline">
+						{job.name}
+					</Link>
+					{!job.enabled && <Chip>off</Chip>}
+				</span>
+				<div className="text-sm text-soft">{job.selectionSentence}</div>
+				<div className="text-sm text-soft md:hidden">{job.scheduleSentence}</div>
+			</div>
+		),
+	},
+	{
+		id: "schedule",
+		header: "When",
+		wideOnly: true,
+		optional: true,
+		cell: (job) => job.scheduleSentence,
+	},
+	{
+		id: "nextRun",
+		header: "Next",
+		sortable: true,
+		wideOnly: true,
+		optional: true,
+		cell: (job) => (job.nextRunAt === null ? <span className="text-soft">none</span> : <DayTime at={job.nextRunAt} />),
+	},
+	{
+		id: "lastRun",
+		header: "Last",
+		cell: (job) =>
+			job.lastRun === null ? (
+				<span className="text-soft">never ran</span>
+			) : (
+				<div className="max-w-72">
+					<Chip tone={jobRunTone[job.lastRun.state]}>{job.lastRun.state}</Chip>
+					<div className="mt-0.5 text-sm text-soft wrap-anywhere">{job.lastRun.sentence}</div>
+				</div>
+			),
+	},
+	{
+		id: "guests",
+		header: "Guests",
+		sortable: true,
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (job) => job.guests,
+	},
+	{
+		id: "late",
+		header: "Late",
+		sortable: true,
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (job) => (job.lateGuests > 0 ? <b className="text-warn">{job.lateGuests}</b> : 0),
+	},
+	{
+		id: "repository",
+		header: "Repository",
+		wideOnly: true,
+		optional: true,
+		cell: (job) => (
+			<Link href={`/backups/repositories/${job.repository.id}`} className="hover:underline">
+				{job.repository.name}
+			</Link>
+		),
+	},
+]);
+
+/** What is backed up when, and how that went. */
+export default function JobsPage() {
+	const url = useTableUrl(sorts);
+	const jobs = useQuery(
+		useTRPC().jobs.list.queryOptions(
+			{ page: url.page, pageSize, sort: url.sort, direction: url.direction, filter: url.filter },
+			{ placeholderData: keepPreviousData },
+		),
+	);
+	useLive(["jobs"]);
+	const create = (
+		<Link href="/backups/jobs/new" className={buttonClass("primary")}>
+			<Plus aria-hidden className="size-4" />
+			Create a job
+		</Link>
+	);
+	const late = (jobs.data?.rows ?? []).reduce((sum, job) => sum + job.lateGuests, 0);
+	return (
+		<>
+			<title>Backup jobs · Sterna</title>
+			<Headline
+				tone={late > 0 ? "warn" : "neutral"}
+				title={late > 0 ? `${countOf(late, "guest")} of these jobs ${late === 1 ? "is" : "are"} late.` : "Backup jobs"}
+				lead="Which guests are saved when, where to, and for how long."
+				actions={create}
+			/>
+			<BackupSection />
+			{jobs.error && <ProblemNotice error={jobs.error} onRetry={() => void jobs.refetch()} />}
+			<QueryTable
+				caption="Backup jobs"
+				columns={columns}
+				url={url}
+				rows={jobs.data?.rows}
+				total={jobs.data?.total ?? 0}
+				pageSize={pageSize}
+				rowId={(job) => job.id}
+				rowName={(job) => job.name}
+				filterLabel="Filter by name"
+				empty={
+					url.filter ? (
+						<Empty title="No job has such a name.">Take something out of the filter.</Empty>
+					) : (
+						<Empty title="There are no jobs yet." action={create}>
+							A job says which guests are saved when. Its form shows what it would do before it is saved.
+						</Empty>
+					)
+				}
+			/>
+		</>
+	);
+}

@@ -1,0 +1,186 @@
+"use client";
+import { formatDuration } from "@sterna/shared/units";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import Link from "next/link";
+import { ProtectionChip } from "../../../components/backups/chips.tsx";
+import { FirstSteps } from "../../../components/backups/first-steps.tsx";
+import { protectionHeadline } from "../../../components/backups/protection-headline.ts";
+import { BackupSection } from "../../../components/backups/section.tsx";
+import { useLive } from "../../../components/live.tsx";
+import { ProblemNotice } from "../../../components/problem.tsx";
+import { useTRPC } from "../../../components/trpc.tsx";
+import { statement } from "../../../components/words.ts";
+import type { ProtectionSummary } from "../../../server/views.ts";
+import type { Protection } from "../../../server/views-backups.ts";
+import { defineColumns } from "../../../table/columns.ts";
+import { QueryTable } from "../../../table/query-table.tsx";
+import { useTableUrl } from "../../../table/url-state.ts";
+import { Empty } from "../../../ui/empty.tsx";
+import { Figures } from "../../../ui/figures.tsx";
+import { Headline } from "../../../ui/headline.tsx";
+import { Select } from "../../../ui/select.tsx";
+import { Age, DayTime } from "../../../ui/time.tsx";
+
+const pageSize = 50;
+const sorts = ["urgency", "guest", "age"] as const;
+const states = ["damaged", "failing", "late", "unprotected", "protected"] as const;
+
+/** A row with the moment at which its ages were true. */
+type Row = Protection & { askedAt: number };
+
+const columns = defineColumns<Row>([
+	{
+		id: "guest",
+		header: "Guest",
+		sortable: true,
+		cell: ({ guest, jobs, tags }) => (
+			<div className="min-w-0">
+				<Link
+					href={`/guests/${guest.id}/backups`}
+					data-row-link
+					className="font-semibold wrap-anywhere hover:underline"
+				>
+					{guest.name}
+				</Link>
+				<div className="text-sm text-soft max-md:hidden">
+					{tags.join(" ") || jobs.map(({ name }) => name).join(", ")}
+				</div>
+			</div>
+		),
+	},
+	{
+		id: "urgency",
+		header: "State",
+		sortable: true,
+		cell: (row) => (
+			<div className="min-w-0 max-w-96">
+				<ProtectionChip state={row.state} />
+				<div className="mt-0.5 text-sm text-soft wrap-anywhere">{statement(row.sentence)}</div>
+			</div>
+		),
+	},
+	{
+		id: "age",
+		header: "Would lose",
+		sortable: true,
+		align: "end",
+		cell: (row) =>
+			row.recoveryPointAgeMs === null ? "everything" : <Age ageMs={row.recoveryPointAgeMs} askedAt={row.askedAt} />,
+	},
+	{
+		id: "recovery",
+		header: "Back in",
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (row) =>
+			row.measuredRecoveryMs === null ? (
+				<span className="text-soft">not measured</span>
+			) : (
+				<>
+					{formatDuration(row.measuredRecoveryMs)}
+					{row.measuredRecoveryAt !== null && (
+						<div className="text-sm text-soft">
+							measured <DayTime at={row.measuredRecoveryAt} />
+						</div>
+					)}
+				</>
+			),
+	},
+	{
+		id: "points",
+		header: "Points",
+		align: "end",
+		wideOnly: true,
+		optional: true,
+		cell: (row) => row.points,
+	},
+	{
+		id: "next",
+		header: "Next run",
+		wideOnly: true,
+		optional: true,
+		cell: (row) => (
+			<>
+				{row.nextRunAt === null ? <span className="text-soft">none</span> : <DayTime at={row.nextRunAt} />}
+				<div className="text-sm text-soft">{row.jobs.map(({ name }) => name).join(", ")}</div>
+			</>
+		),
+	},
+]);
+
+/** Could I restore, from when, how fast. */
+export default function BackupsPage() {
+	const trpc = useTRPC();
+	const url = useTableUrl(sorts, "descending");
+	const state = states.find((one) => one === url.param("state"));
+	const summary = useQuery(trpc.protection.summary.queryOptions());
+	const protection = useQuery(
+		trpc.protection.list.queryOptions(
+			{
+				page: url.page,
+				pageSize,
+				sort: url.sort,
+				direction: url.direction,
+				filter: url.filter,
+				...(state ? { state: [state] } : {}),
+			},
+			{ placeholderData: keepPreviousData },
+		),
+	);
+	useLive(["protection"]);
+	const headline = summary.data && protectionHeadline(summary.data);
+	return (
+		<>
+			<title>Backups · Sterna</title>
+			<Headline
+				tone={headline?.tone ?? "neutral"}
+				title={headline?.sentence ?? "Backups"}
+				lead="What would be lost if a guest were lost now, and how long until it runs again: measured, not promised."
+			/>
+			<BackupSection />
+			<FirstSteps />
+			<div className="mb-[18px]">
+				<Figures figures={figuresOf(summary.data)} />
+			</div>
+			{protection.error && <ProblemNotice error={protection.error} onRetry={() => void protection.refetch()} />}
+			<QueryTable
+				caption="Protection of guests"
+				columns={columns}
+				url={url}
+				rows={protection.data?.rows.map((row) => ({ ...row, askedAt: protection.dataUpdatedAt }))}
+				total={protection.data?.total ?? 0}
+				pageSize={pageSize}
+				rowId={({ guest }) => guest.id}
+				rowName={({ guest }) => guest.name}
+				filterLabel="Filter by guest"
+				filters={
+					<Select
+						label="State"
+						value={state ?? "any"}
+						choices={[{ value: "any", label: "Any state" }, ...states.map((one) => ({ value: one, label: one }))]}
+						onValue={(value) => url.set({ state: value === "any" ? "" : value })}
+						className="w-36!"
+					/>
+				}
+				empty={
+					url.filter || state ? (
+						<Empty title="No guest fits the filter.">Take something out of it.</Empty>
+					) : (
+						<Empty title="There are no guests yet.">What is created appears here, protected or not.</Empty>
+					)
+				}
+			/>
+		</>
+	);
+}
+
+function figuresOf(summary: ProtectionSummary | undefined) {
+	const of = summary ? `of ${summary.guests}` : undefined;
+	return [
+		{ label: "Protected", value: summary?.protected ?? "–", note: of },
+		{ label: "Late", value: summary?.late ?? "–", note: "older than agreed" },
+		{ label: "Failing or damaged", value: summary ? summary.failing + summary.damaged : "–", note: "need you" },
+		{ label: "Unprotected", value: summary?.unprotected ?? "–", note: "no job, no point" },
+	];
+}
