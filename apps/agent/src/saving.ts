@@ -1,5 +1,9 @@
 import { SternaError } from "@sterna/shared/errors";
+import type { Observe } from "./backups/observe.ts";
+import { Runs } from "./backups/runs.ts";
 import type { AgentContext, BackupService, RepositoryService, RestoreService, UpkeepService } from "./context.ts";
+import { beginLife } from "./migrations/life.ts";
+import { Repositories } from "./repositories/repositories.ts";
 
 export interface SavingServices {
 	repositories: RepositoryService;
@@ -8,22 +12,39 @@ export interface SavingServices {
 	upkeep: UpkeepService;
 }
 
+/** What fault tests change. */
+export interface SavingTesting {
+	observe?: Observe;
+}
+
 /** The four services of backups, in the order in which they build on one another. */
-export function createSavingServices(context: AgentContext): {
+export function createSavingServices(
+	context: AgentContext,
+	testing: SavingTesting = {},
+): {
 	services: SavingServices;
 	/** Takes up what an earlier life of the agent left: called once, after running guests were adopted. */
 	resumeAll(): Promise<void>;
 	/** Stops everything where it stands: the next life of the agent goes on with it. */
 	close(): Promise<void>;
 } {
-	const services: SavingServices = {
-		repositories: notBuilt(),
-		backups: notBuilt(),
-		restores: notBuilt(),
-		upkeep: notBuilt(),
+	const { observe = async () => {} } = testing;
+	const life = beginLife();
+	const repositories = new Repositories(context);
+	const backups = new Runs({ context, repositories, life, observe });
+	const services: SavingServices = { repositories, backups, restores: notBuilt(), upkeep: notBuilt() };
+	return {
+		services,
+		async resumeAll() {
+			await backups.resumeAll();
+			for (const report of backups.reports()) context.announce.backupChanged(report);
+		},
+		async close() {
+			life.end();
+			await backups.close();
+			await repositories.close();
+		},
 	};
-	void context;
-	return { services, resumeAll: async () => {}, close: async () => {} };
 }
 
 /** A service of which nothing is there yet: whatever is asked of it is refused. */

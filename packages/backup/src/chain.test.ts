@@ -108,17 +108,6 @@ describe("what the next run reads", () => {
 		expect(plan(facts)).toMatchObject({ read: "whole", reason, since: null, inherit: false, readBytes: 20 * MiB });
 	});
 
-	test("everything, when the last point inherited what is damaged in an older one", () => {
-		const older = point();
-		const changes = savedVolume({ read: "changes", reason: "unchangedChain" });
-		const newest = point({ parentPointId: older.pointId, volumes: [changes], takenAt: 5000 });
-		const facts = { points: [older, newest], volumes: [tracked(bitmap(newest.pointId))] };
-		const damaged = [{ pointId: older.pointId, volumeId }];
-		expect(plan({ ...facts, damaged })).toMatchObject({ reason: "lastPointDamaged", parentPointId: newest.pointId });
-		const healed = { ...newest, volumes: [savedVolume()] };
-		expect(plan({ ...facts, points: [older, healed], damaged })).toMatchObject({ reason: "unchangedChain" });
-	});
-
 	test("the changes of a grown volume: what is new was written or is zeros", () => {
 		const volumes = [{ ...tracked(bitmap(pointId)), sizeBytes: 128 * MiB }];
 		expect(plan({ points: [last], volumes })).toMatchObject({ reason: "unchangedChain", sizeBytes: 128 * MiB });

@@ -31,7 +31,7 @@ export interface ChainFacts {
 	points: readonly RecoveryPoint[];
 	/** The points of this guest in this repository that this host remembers to have made, visible or not. */
 	remembered: readonly PointId[];
-	/** What scrubs have found: these volumes of these points have blocks that cannot be read. */
+	/** These volumes of these points refer to blocks that cannot be read, also where they inherited them. */
 	damaged: readonly { pointId: PointId; volumeId: VolumeId }[];
 	/** The guest's volumes as they are now. */
 	volumes: readonly TrackedVolume[];
@@ -112,26 +112,14 @@ function reasonFor(volume: TrackedVolume, parent: RecoveryPoint | null, facts: C
 	if (!parent) return gone.length > 0 ? "lastPointGone" : "firstBackup";
 	const saved = parent.volumes.find(({ volumeId }) => volumeId === volume.volumeId);
 	if (!saved) return "newVolume";
-	if (isDamaged(parent, volume.volumeId, facts)) return "lastPointDamaged";
+	const { pointId } = parent;
+	if (facts.damaged.some((one) => one.pointId === pointId && one.volumeId === volume.volumeId))
+		return "lastPointDamaged";
 	if (volume.sizeBytes < saved.sizeBytes) return "volumeShrunk";
 	const bitmap = volume.bitmaps.find(({ name }) => name === bitmapName(parent.pointId));
 	if (bitmap) return isSound(bitmap) ? "unchangedChain" : "bitmapInconsistent";
 	if (hasBitmapOfGone) return "lastPointGone";
 	return volume.bitmaps.some(({ name }) => name.startsWith(prefix)) ? "bitmapOfOtherPoint" : "bitmapMissing";
-}
-
-/** A point that only read changes has inherited whatever its parent had. */
-function isDamaged(point: RecoveryPoint, volumeId: VolumeId, facts: ChainFacts): boolean {
-	const seen = new Set<PointId>();
-	let at: RecoveryPoint | undefined = point;
-	while (at && !seen.has(at.pointId)) {
-		const { pointId, parentPointId, volumes }: RecoveryPoint = at;
-		seen.add(pointId);
-		if (facts.damaged.some((one) => one.pointId === pointId && one.volumeId === volumeId)) return true;
-		if (volumes.find((volume) => volume.volumeId === volumeId)?.read !== "changes") return false;
-		at = facts.points.find((candidate) => candidate.pointId === parentPointId);
-	}
-	return false;
 }
 
 function hasSoundBitmap(volume: TrackedVolume, point: RecoveryPoint): boolean {
