@@ -3,7 +3,7 @@ import { SternaError } from "@sterna/shared/errors";
 import type { PointId } from "@sterna/shared/ids";
 import { VolumeId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { createRecord, parseRecord, pointKey, type RecordPlace } from "./records.ts";
+import { createRecord, ledgerKey, parseRecord, pointKey, putRecord, type RecordPlace } from "./records.ts";
 import { type Reference, readReference, referenceBytes, writeReference } from "./reference.ts";
 
 const ReferenceText = z.base64().transform((text, context): Reference => {
@@ -63,6 +63,7 @@ export function manifestRecord(
 /** Makes sure that the point can never be. @throws {SternaError} `conflict` when something stands there already. */
 export async function createTombstone(place: RecordPlace, pointId: PointId): Promise<void> {
 	await createRecord(place, pointKey(pointId), { is: "abandoned" });
+	await putRecord(place, ledgerKey(pointId), { is: "abandoned" });
 }
 
 function referenceText(reference: Reference): string {

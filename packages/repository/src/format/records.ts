@@ -1,5 +1,5 @@
 import { SternaError, zodSentence } from "@sterna/shared/errors";
-import { PointId } from "@sterna/shared/ids";
+import { GuestId, PointId, TimestampMs } from "@sterna/shared/ids";
 import { parseJson } from "@sterna/shared/json";
 import { z } from "zod";
 import type { Storage } from "../storage.ts";
@@ -30,12 +30,39 @@ export type SessionRecord = z.infer<typeof SessionRecord>;
 /** One round of collection: `collections/<n>`. Finished ones keep their number taken. */
 export const CollectionRecord = z.strictObject({
 	finished: z.boolean(),
-	/** Packs that nothing needed when the round marked. Nobody may make new use of them. */
+	/** Packs that nothing, or little, needed when the round marked. Nobody may make new use of them. */
 	condemned: z.array(PackIdText).max(10_000_000),
 	/** Pruned points whose manifests go with them. */
 	points: z.array(PointId).max(1_000_000),
+	/** Owns the packs into which this round moves what is left of others (`packOwner`). */
+	roundId: z.uuid(),
+	/** By the clock of who marked. Only tells how long a session was silent; no deletion depends on it. */
+	markedAt: TimestampMs,
+	/** The sessions that were there, and their beats: one that has not moved by a later round is dead. */
+	sessions: z.array(z.strictObject({ pointId: PointId, beat: z.int().min(0) })).max(100_000),
 });
 export type CollectionRecord = z.infer<typeof CollectionRecord>;
+
+/** `collections/latest`: which rounds must be there, so that a lost one is noticed. Rewritten behind them. */
+export const LatestRecord = z.strictObject({ oldest: z.int().min(1), newest: z.int().min(0) });
+export type LatestRecord = z.infer<typeof LatestRecord>;
+export const latestKey = "collections/latest";
+
+/**
+ * `ledger/<pointId>`: a second witness of what stands at `points/<pointId>`, so that a lost manifest, and a listing that is
+ * too short, are noticed. Written before the manifest, after a tombstone; while neither is there, the session is.
+ */
+export const LedgerRecord = z.discriminatedUnion("is", [
+	z.strictObject({
+		is: z.literal("point"),
+		guestId: GuestId,
+		guestName: z.string().max(63),
+		takenAt: TimestampMs,
+		pruned: z.boolean(),
+	}),
+	z.strictObject({ is: z.literal("abandoned") }),
+]);
+export type LedgerRecord = z.infer<typeof LedgerRecord>;
 
 /** What a scrub found damaged in one pack: `suspect/<packId>`. These hashes are not reused from there. */
 export const SuspectRecord = z.strictObject({
@@ -50,6 +77,7 @@ export const pointsPrefix = "points/";
 export const prunedPrefix = "pruned/";
 export const sessionsPrefix = "sessions/";
 export const collectionsPrefix = "collections/";
+export const ledgerPrefix = "ledger/";
 export const suspectPrefix = "suspect/";
 export const packsPrefix = "packs/";
 export const movedPrefix = "moved/";
@@ -57,6 +85,7 @@ export const movedPrefix = "moved/";
 export const pointKey = (pointId: PointId) => `${pointsPrefix}${lowerCase(pointId)}`;
 export const prunedKey = (pointId: PointId) => `${prunedPrefix}${lowerCase(pointId)}`;
 export const sessionKey = (pointId: PointId) => `${sessionsPrefix}${lowerCase(pointId)}`;
+export const ledgerKey = (pointId: PointId) => `${ledgerPrefix}${lowerCase(pointId)}`;
 export const suspectKey = (packId: PackId) => `${suspectPrefix}${packId}`;
 export const movedKey = (packId: PackId) => `${movedPrefix}${packId}`;
 /** Ten digits, so that names sort as numbers do. */
