@@ -46,7 +46,7 @@ export function readReference(source: Uint8Array, at: number): Reference | null 
 		throw new SternaError("invalid", "a reference in a tree node has unknown flags or no length");
 	}
 	return {
-		hash: source.slice(at, at + hashBytes),
+		hash: new Uint8Array(source.subarray(at, at + hashBytes)),
 		packId: packIdFromBytes(source.subarray(at + hashBytes, at + 48)),
 		offset: bytes.readUInt32LE(at + 48),
 		storedBytes,

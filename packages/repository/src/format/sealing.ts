@@ -40,26 +40,27 @@ export function openWith(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, se
 /** Everything that needs the keys of one repository. */
 export class Sealing {
 	readonly #repositoryId: RepositoryId;
-	readonly #keyring: Keyring;
+	/** Replaced with a newer one of the same repository when its key is. */
+	keyring: Keyring;
 	readonly #objectKeys = new Map<number, Uint8Array>();
 
 	constructor(repositoryId: RepositoryId, keyring: Keyring) {
 		this.#repositoryId = repositoryId;
-		this.#keyring = keyring;
+		this.keyring = keyring;
 	}
 
 	get hashKey(): Uint8Array {
-		return this.#keyring.hashKey;
+		return this.keyring.hashKey;
 	}
 
 	/** The data key that new objects are sealed under. */
 	get currentKeyNumber(): number {
-		return this.#keyring.current;
+		return this.keyring.current;
 	}
 
 	/** The key of one pack under one data key; null when the keyring lacks that one. */
 	packKey(packId: PackId, keyNumber: number): Uint8Array | null {
-		const dataKey = this.#keyring.dataKeys.get(keyNumber);
+		const dataKey = this.keyring.dataKeys.get(keyNumber);
 		return dataKey ? deriveKey(dataKey, Buffer.from(packId, "hex"), "sterna-pack-1") : null;
 	}
 
@@ -98,7 +99,7 @@ export class Sealing {
 	#objectKey(keyNumber: number, key: string): Uint8Array {
 		const known = this.#objectKeys.get(keyNumber);
 		if (known) return known;
-		const dataKey = this.#keyring.dataKeys.get(keyNumber);
+		const dataKey = this.keyring.dataKeys.get(keyNumber);
 		if (!dataKey) {
 			throw new SternaError(
 				"forbidden",

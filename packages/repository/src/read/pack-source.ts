@@ -32,12 +32,7 @@ export class PackSource {
 			const bytes = await this.#storage.get(key, { offset, length });
 			return bytes.length === length ? bytes : "truncated";
 		} catch (error) {
-			if (!(error instanceof SternaError)) throw error;
-			if (error.code === "not_found") return "missing";
-			if (error.code !== "unavailable") throw error;
-			const size = await this.#storage.size(key);
-			if (size === null) return "missing";
-			if (size < offset + length) return "truncated";
+			if (error instanceof SternaError && error.code === "not_found") return "missing";
 			throw error;
 		}
 	}

@@ -1,0 +1,176 @@
+import type { RecoveryPoint } from "@sterna/shared/backup";
+import { SternaError } from "@sterna/shared/errors";
+import type { PointId, VolumeId } from "@sterna/shared/ids";
+import type { Manifest } from "../format/manifest.ts";
+import { isHole, referenceBytes } from "../format/reference.ts";
+import type { Opened } from "../opened.ts";
+import type { PointReader, UpkeepOptions } from "../repository.ts";
+import { fanout } from "../tree/geometry.ts";
+import { NodeSource } from "../tree/node-source.ts";
+import { TreeReader } from "../tree/tree-reader.ts";
+import { fetchBlocks } from "./block-fetch.ts";
+import { readVisiblePoint } from "./points.ts";
+import { planReads, type WantedBlock } from "./read-plan.ts";
+import { addWanted, restoreVolume } from "./restore.ts";
+
+/** Plain blocks kept for reads that are smaller than a block. */
+const keptBytes = 16 * 1024 * 1024;
+
+interface OpenVolume {
+	volumeId: VolumeId;
+	sizeBytes: number;
+	tree: TreeReader;
+}
+
+/** See `Repository.openPoint`. */
+export async function openPoint(opened: Opened, pointId: PointId): Promise<PointReader> {
+	return new OpenPoint(opened, await readVisiblePoint(opened, pointId));
+}
+
+class OpenPoint implements PointReader {
+	readonly point: RecoveryPoint;
+	readonly #opened: Opened;
+	readonly #volumes: Map<VolumeId, OpenVolume>;
+	readonly #kept = new Map<string, Uint8Array>();
+
+	constructor(opened: Opened, { point, roots }: Manifest) {
+		this.point = point;
+		this.#opened = opened;
+		const nodes = new NodeSource(opened);
+		this.#volumes = new Map(
+			point.volumes.map(({ volumeId, sizeBytes }) => {
+				const root = roots.find((each) => each.volumeId === volumeId)?.root ?? null;
+				const tree = new TreeReader(nodes, { root, blocks: sizeBytes / opened.config.blockSizeBytes });
+				return [volumeId, { volumeId, sizeBytes, tree }];
+			}),
+		);
+	}
+
+	async read(volumeId: VolumeId, offset: number, lengthBytes: number): Promise<Uint8Array> {
+		const volume = this.#volume(volumeId, offset, lengthBytes);
+		const result = new Uint8Array(lengthBytes);
+		const size = this.#opened.config.blockSizeBytes;
+		const place = (block: number, plain: Uint8Array) => {
+			const from = Math.max(offset, block * size);
+			const to = Math.min(offset + lengthBytes, (block + 1) * size);
+			result.set(plain.subarray(from - block * size, to - block * size), from - offset);
+		};
+		const wanted: WantedBlock[] = [];
+		const [first, end] = [Math.floor(offset / size), Math.ceil((offset + lengthBytes) / size)];
+		await this.#naming(volume, first, end, async () => {
+			for await (const { from, to, leaf } of volume.tree.leaves(first, end)) {
+				if (leaf) addWanted(wanted, leaf, from, to);
+			}
+		});
+		const missing = wanted.filter(({ block }) => {
+			const kept = this.#keptBlock(`${volumeId} ${block}`);
+			if (kept) place(block, kept);
+			return !kept;
+		});
+		await Promise.all(
+			planReads(missing, size).map(async (planned) => {
+				const { pieces, damaged } = await fetchBlocks(this.#opened, planned, (bytes) => new Uint8Array(bytes));
+				if (damaged.length > 0) throw this.#damaged(volume, damaged);
+				for (const { content, blocks } of pieces) {
+					for (const [index, block] of blocks.entries()) {
+						const plain = content.subarray(index * size, (index + 1) * size);
+						place(block, plain);
+						this.#keep(`${volumeId} ${block}`, plain);
+					}
+				}
+			}),
+		);
+		return result;
+	}
+
+	async *extents(volumeId: VolumeId, offset: number, lengthBytes: number) {
+		const volume = this.#volume(volumeId, offset, lengthBytes);
+		const size = this.#opened.config.blockSizeBytes;
+		const end = offset + lengthBytes;
+		let run: { from: number; zero: boolean } | undefined;
+		for await (const { from, to, leaf } of volume.tree.leaves(Math.floor(offset / size), Math.ceil(end / size))) {
+			for (let block = from; block < to; block = leaf ? block + 1 : to) {
+				const zero: boolean = !leaf || isHole(leaf, (block % fanout) * referenceBytes);
+				if (run && run.zero === zero) continue;
+				const at = Math.max(offset, block * size);
+				if (run) yield { offset: run.from, lengthBytes: at - run.from, zero: run.zero };
+				run = { from: at, zero };
+			}
+		}
+		if (run) yield { offset: run.from, lengthBytes: end - run.from, zero: run.zero };
+	}
+
+	async restore(
+		volumeId: VolumeId,
+		sink: (offset: number, data: Uint8Array) => Promise<void>,
+		options: UpkeepOptions,
+	): Promise<void> {
+		const volume = this.#volume(volumeId, 0, 0);
+		const damaged = (blocks: readonly WantedBlock[]) => this.#damaged(volume, blocks);
+		await this.#naming(volume, 0, volume.tree.blocks, () =>
+			restoreVolume(this.#opened, volume.tree, sink, { ...options, damaged }),
+		);
+	}
+
+	async close(): Promise<void> {
+		this.#kept.clear();
+	}
+
+	#volume(volumeId: VolumeId, offset: number, lengthBytes: number): OpenVolume {
+		const volume = this.#volumes.get(volumeId);
+		if (!volume) {
+			throw new SternaError("not_found", `the recovery point ${this.point.pointId} has no volume ${volumeId}`);
+		}
+		const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(lengthBytes) && offset >= 0 && lengthBytes >= 0;
+		if (whole && offset + lengthBytes <= volume.sizeBytes) return volume;
+		throw new SternaError("invalid", `bytes ${offset}-${offset + lengthBytes} are outside of volume ${volumeId}`);
+	}
+
+	/** A damaged tree node is told with the bytes that it hides. */
+	async #naming<T>(volume: OpenVolume, first: number, end: number, read: () => Promise<T>): Promise<T> {
+		try {
+			return await read();
+		} catch (error) {
+			if (!(error instanceof SternaError) || error.code !== "invalid" || error instanceof DamagedBytes) throw error;
+			const size = this.#opened.config.blockSizeBytes;
+			throw new DamagedBytes(volume.volumeId, first * size, end * size, this.point, error);
+		}
+	}
+
+	#damaged(volume: OpenVolume, blocks: readonly WantedBlock[]): SternaError {
+		const size = this.#opened.config.blockSizeBytes;
+		const numbers = blocks.map(({ block }) => block);
+		return new DamagedBytes(
+			volume.volumeId,
+			Math.min(...numbers) * size,
+			(Math.max(...numbers) + 1) * size,
+			this.point,
+		);
+	}
+
+	#keptBlock(name: string): Uint8Array | undefined {
+		const kept = this.#kept.get(name);
+		if (!kept) return undefined;
+		this.#kept.delete(name);
+		this.#kept.set(name, kept);
+		return kept;
+	}
+
+	#keep(name: string, plain: Uint8Array): void {
+		this.#kept.set(name, plain.slice());
+		const oldest = this.#kept.keys().next();
+		if (this.#kept.size * this.#opened.config.blockSizeBytes > keptBytes && !oldest.done)
+			this.#kept.delete(oldest.value);
+	}
+}
+
+/** Bytes of a disk that cannot be read, though the repository answers. */
+class DamagedBytes extends SternaError {
+	constructor(volumeId: VolumeId, from: number, to: number, point: RecoveryPoint, cause?: unknown) {
+		super(
+			"invalid",
+			`bytes ${from}-${to} of volume ${volumeId} in recovery point ${point.pointId} of ${point.guestName} are damaged or missing`,
+			{ cure: "restore another point; the next whole backup stores the damaged blocks again", cause },
+		);
+	}
+}
