@@ -23,6 +23,6 @@ export function mirrorJob(index: number): string {
 
 /** The index that is in a node's or job's name; null for a name of something else. */
 export function indexIn(name: string): number | null {
-	const match = /^(?:disk|mirror|copy)(\d+)(?:m\d+)?(?:-file)?$/.exec(name);
+	const match = /^(?:disk|mirror|copy)(\d+)(?:m\d+)?(?:-file|-top)?$/.exec(name);
 	return match ? Number(match[1]) : null;
 }

@@ -5,3 +5,13 @@ import type { QemuGuest } from "./guest.ts";
 export async function isAlive(_guest: QemuGuest, _timeoutMs: number): Promise<boolean> {
 	throw new SternaError("internal", "asking a guest agent is not built yet");
 }
+
+/** Holds the writes of the guest's file systems. @throws when they are not held. */
+export async function freeze(_guest: QemuGuest): Promise<void> {
+	throw new SternaError("unavailable", "asking a guest agent is not built yet");
+}
+
+/** Lets the file systems go on. Not frozen: no change. */
+export async function thaw(_guest: QemuGuest): Promise<void> {
+	throw new SternaError("unavailable", "asking a guest agent is not built yet");
+}

@@ -51,8 +51,7 @@ export async function startDetached(command: readonly string[], logPath: string,
 /** Every process whose arguments name `socketPath`: a guest's QEMU, also before it has become QEMU. */
 export async function findBySocket(socketPaths: readonly string[]): Promise<Map<string, ProcessIdentity>> {
 	const found = new Map<string, ProcessIdentity>();
-	const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-	for (const pid of pids) {
+	for (const pid of await allPids()) {
 		const commandLine = await readCommandLine(pid);
 		if (!commandLine.includes("qemu-system")) continue;
 		const path = socketPaths.find((candidate) => commandLine.includes(`path=${candidate},`));
@@ -60,6 +59,17 @@ export async function findBySocket(socketPaths: readonly string[]): Promise<Map<
 		if (path !== undefined && startTicks !== null) found.set(path, { pid, startTicks });
 	}
 	return found;
+}
+
+/** The process of `program` that has `text` among its arguments; null when there is none. */
+export async function findByArgument(program: string, text: string): Promise<ProcessIdentity | null> {
+	for (const pid of await allPids()) {
+		const commandLine = await readCommandLine(pid);
+		if (!commandLine.includes(program) || !commandLine.includes(text)) continue;
+		const startTicks = await readStartTicks(pid);
+		if (startTicks !== null) return { pid, startTicks };
+	}
+	return null;
 }
 
 /**
@@ -111,6 +121,10 @@ export async function readUsage(
 export async function readStartTicks(pid: number): Promise<number | null> {
 	const fields = await readStat(pid);
 	return fields === null ? null : Number(fields[19]);
+}
+
+async function allPids(): Promise<number[]> {
+	return (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 /** The fields of /proc/pid/stat from the third (state) on; null when gone or a zombie. */
