@@ -178,7 +178,9 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	async moveVolume(request: MoveVolume, signal: AbortSignal): Promise<void> {
-		return moveVolume(this.#options.programs.img, this.#processes.find(request.guestId), request, signal);
+		const { record } = this.#processes.paths(request.guestId);
+		const files = { img: this.#options.programs.img, recordPath: record };
+		return moveVolume(files, this.#processes.find(request.guestId), request, signal);
 	}
 
 	async isGuestAgentAlive(guestId: GuestId, timeoutMs: number): Promise<boolean> {
@@ -190,7 +192,7 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	async changeTracking(guestId: GuestId, volumes: readonly VolumeLocation[]): Promise<VolumeTracking[]> {
-		return changeTracking(this.#options, this.#processes.find(guestId), volumes);
+		return changeTracking({ options: this.#options, guestId }, this.#processes.find(guestId), volumes);
 	}
 
 	async takeSnapshot(request: TakeSnapshot): Promise<SnapshotReport> {
