@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, type KeyObject } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { Blake3Hasher } from "@napi-rs/blake-hash";
 import { blockKeyNumber, blockOverheadBytes, openBlock, sealBlock } from "../format/block.ts";
@@ -9,7 +9,7 @@ import { hashBytes } from "../format/reference.ts";
 export interface HashJob {
 	is: "hash";
 	hash: HashKind;
-	hashKey: Uint8Array;
+	hashKey: KeyObject;
 	blockSizeBytes: number;
 	content: Uint8Array<ArrayBuffer>;
 }
@@ -30,7 +30,7 @@ export interface SealJob {
 	hashes: Uint8Array<ArrayBuffer>;
 	/** Which blocks of the batch. */
 	blocks: number[];
-	key: Uint8Array;
+	key: KeyObject;
 	keyNumber: number;
 	firstOrdinal: number;
 	/** Takes the sealed blocks; `sealedBatchBytes` long. */
@@ -48,10 +48,10 @@ export interface SealResult {
 export interface OpenJob {
 	is: "open";
 	hash: HashKind;
-	hashKey: Uint8Array;
+	hashKey: KeyObject;
 	plainBytes: number;
 	/** The pack's key under each data key that its blocks name. */
-	keys: Map<number, Uint8Array>;
+	keys: Map<number, KeyObject>;
 	sealed: Uint8Array<ArrayBuffer>;
 	blocks: { at: number; storedBytes: number; compressed: boolean; to: number }[];
 	/** Hashes that the blocks must have, one after the other. */
@@ -72,9 +72,9 @@ export function sealedBatchBytes(blocks: number, blockSizeBytes: number): number
 }
 
 /** The name of a block or node. */
-export function hashBlock(kind: HashKind, key: Uint8Array, block: Uint8Array): Buffer {
+export function hashBlock(kind: HashKind, key: KeyObject, block: Uint8Array): Buffer {
 	if (kind === "hmac-sha256") return createHmac("sha256", key).update(block).digest();
-	return Blake3Hasher.newKeyed(Buffer.from(key)).update(block).digestBuffer();
+	return Blake3Hasher.newKeyed(key.export()).update(block).digestBuffer();
 }
 
 export function runHash(job: HashJob): HashResult {

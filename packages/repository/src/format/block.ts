@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
 import { cipherName, nonceBytes, tagBytes } from "./sealing.ts";
 
 /**
@@ -10,7 +10,7 @@ export const blockOverheadBytes = 4 + tagBytes;
 export const maxOrdinal = 0x00ff_ffff;
 
 export interface BlockSeal {
-	key: Uint8Array;
+	key: KeyObject;
 	keyNumber: number;
 	ordinal: number;
 }
@@ -54,7 +54,7 @@ export function blockKeyNumber(sealed: Uint8Array): number | null {
 
 /** The payload of a sealed block: plain bytes, or their zstd frame when `compressed`. Null when its seal does not fit. */
 export function openBlock(
-	key: Uint8Array,
+	key: KeyObject,
 	sealed: Uint8Array,
 	block: { hash: Uint8Array; compressed: boolean; plainBytes: number },
 ): Buffer | null {

@@ -1,17 +1,17 @@
-import { randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import type { RepositoryId } from "@sterna/shared/ids";
 import { parseJson } from "@sterna/shared/json";
 import { z } from "zod";
 import type { Storage } from "../storage.ts";
-import { deriveKey, nonceBytes, openWith, sealWith } from "./sealing.ts";
+import { deriveBytes, deriveKey, nonceBytes, openWith, sealWith } from "./sealing.ts";
 
 /** The keys inside a repository. The repository key opens the keyring and nothing else, so it can be replaced. */
 export interface Keyring {
 	/** Names blocks; never changes, so that blocks keep their names. */
-	hashKey: Uint8Array;
+	hashKey: KeyObject;
 	/** By number, 0 to 255; each replacement of the repository key adds one. */
-	dataKeys: Map<number, Uint8Array>;
+	dataKeys: Map<number, KeyObject>;
 	/** The data key for what is written from now on. */
 	current: number;
 }
@@ -32,7 +32,7 @@ const KeyringRecord = z
 	});
 
 export function newKeyring(): Keyring {
-	return { hashKey: randomBytes(32), dataKeys: new Map([[0, randomBytes(32)]]), current: 0 };
+	return { hashKey: randomKey(), dataKeys: new Map([[0, randomKey()]]), current: 0 };
 }
 
 /** The same keyring with one more data key: who had the old repository key cannot read what is written from now on. */
@@ -43,20 +43,20 @@ export function withNewDataKey(keyring: Keyring): Keyring {
 			cure: "make a new repository and back up into it",
 		});
 	}
-	return { ...keyring, dataKeys: new Map([...keyring.dataKeys, [number, randomBytes(32)]]), current: number };
+	return { ...keyring, dataKeys: new Map([...keyring.dataKeys, [number, randomKey()]]), current: number };
 }
 
 /** Where the keyring that `key` opens is: the slot follows from the key, so a wrong key finds none. */
 export function keyringKey(repositoryId: RepositoryId, key: Uint8Array): string {
-	const id = deriveKey(key, Buffer.from(repositoryId, "utf8"), "sterna-key-id-1");
-	return `keys/${Buffer.from(id.subarray(0, 16)).toString("hex")}`;
+	const id = deriveBytes(key, Buffer.from(repositoryId, "utf8"), "sterna-key-id-1");
+	return `keys/${id.toString("hex", 0, 16)}`;
 }
 
 /** @throws {SternaError} `conflict` when this key already opens the repository; those of the storage. */
 export async function storeKeyring(storage: Storage, repositoryId: RepositoryId, key: Uint8Array, keyring: Keyring) {
 	const record: z.input<typeof KeyringRecord> = {
-		hashKey: Buffer.from(keyring.hashKey).toString("hex"),
-		dataKeys: [...keyring.dataKeys].map(([number, bytes]) => ({ number, key: Buffer.from(bytes).toString("hex") })),
+		hashKey: keyring.hashKey.export().toString("hex"),
+		dataKeys: [...keyring.dataKeys].map(([number, bytes]) => ({ number, key: bytes.export().toString("hex") })),
 		current: keyring.current,
 	};
 	const place = keyringKey(repositoryId, key);
@@ -82,8 +82,8 @@ export async function loadKeyring(storage: Storage, repositoryId: RepositoryId, 
 	if (!plain) throw new SternaError("invalid", `${place} is not as it was written: its seal does not fit`);
 	const record = KeyringRecord.parse(parseJson(plain.toString("utf8")));
 	return {
-		hashKey: Buffer.from(record.hashKey, "hex"),
-		dataKeys: new Map(record.dataKeys.map((each) => [each.number, Buffer.from(each.key, "hex")])),
+		hashKey: keyOfHex(record.hashKey),
+		dataKeys: new Map(record.dataKeys.map((each) => [each.number, keyOfHex(each.key)])),
 		current: record.current,
 	};
 }
@@ -100,7 +100,15 @@ async function readSlot(storage: Storage, place: string): Promise<Uint8Array> {
 	}
 }
 
-function wrappingKey(repositoryId: RepositoryId, key: Uint8Array): Uint8Array {
+function randomKey(): KeyObject {
+	return createSecretKey(randomBytes(32));
+}
+
+function keyOfHex(hex: string): KeyObject {
+	return createSecretKey(Buffer.from(hex, "hex"));
+}
+
+function wrappingKey(repositoryId: RepositoryId, key: Uint8Array): KeyObject {
 	return deriveKey(key, Buffer.from(repositoryId, "utf8"), "sterna-keyring-1");
 }
 

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import { type BlockSeal, blockKeyNumber, blockOverheadBytes, maxOrdinal, openBlock, sealBlock } from "./block.ts";
 import { type PackId, packIdBytes, packKey, packKind } from "./pack-id.ts";
@@ -35,7 +36,7 @@ export function packFrameBytes(blocks: number): number {
 /** Fills one pack in `buffer`, which must hold the blocks and `packFrameBytes`. */
 export class PackBuilder {
 	readonly packId: PackId;
-	readonly #key: Uint8Array;
+	readonly #key: KeyObject;
 	readonly #keyNumber: number;
 	readonly #buffer: Uint8Array;
 	readonly #directory: DirectoryEntry[] = [];

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import type { RepositoryId } from "@sterna/shared/ids";
 import type { Keyring } from "./keyring.ts";
@@ -9,21 +9,27 @@ export const cipherName = "aes-256-gcm";
 export const nonceBytes = 12;
 export const tagBytes = 16;
 
+const keptPackKeys = 256;
 const objectMagic = Buffer.from("STO1", "ascii");
 
 /** 32 bytes by HKDF-SHA256 (RFC 5869). */
-export function deriveKey(secret: Uint8Array, salt: Uint8Array, info: string): Uint8Array {
-	return new Uint8Array(hkdfSync("sha256", secret, salt, info, 32));
+export function deriveBytes(secret: Uint8Array | KeyObject, salt: Uint8Array, info: string): Buffer {
+	return Buffer.from(hkdfSync("sha256", secret, salt, info, 32));
 }
 
-export function sealWith(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): Buffer {
+/** As a key object: ciphers take one several times faster than bytes, and nothing prints it. */
+export function deriveKey(secret: Uint8Array | KeyObject, salt: Uint8Array, info: string): KeyObject {
+	return createSecretKey(deriveBytes(secret, salt, info));
+}
+
+export function sealWith(key: KeyObject, nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): Buffer {
 	const cipher = createCipheriv(cipherName, key, nonce);
 	cipher.setAAD(aad);
 	return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
 /** Null when it is not what was sealed: another key, another place, or changed bytes. */
-export function openWith(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Buffer | null {
+export function openWith(key: KeyObject, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Buffer | null {
 	if (sealed.length < tagBytes) return null;
 	const decipher = createDecipheriv(cipherName, key, nonce);
 	decipher.setAAD(aad);
@@ -42,14 +48,15 @@ export class Sealing {
 	readonly #repositoryId: RepositoryId;
 	/** Replaced with a newer one of the same repository when its key is. */
 	keyring: Keyring;
-	readonly #objectKeys = new Map<number, Uint8Array>();
+	readonly #objectKeys = new Map<number, KeyObject>();
+	readonly #packKeys = new Map<string, KeyObject>();
 
 	constructor(repositoryId: RepositoryId, keyring: Keyring) {
 		this.#repositoryId = repositoryId;
 		this.keyring = keyring;
 	}
 
-	get hashKey(): Uint8Array {
+	get hashKey(): KeyObject {
 		return this.keyring.hashKey;
 	}
 
@@ -59,9 +66,16 @@ export class Sealing {
 	}
 
 	/** The key of one pack under one data key; null when the keyring lacks that one. */
-	packKey(packId: PackId, keyNumber: number): Uint8Array | null {
+	packKey(packId: PackId, keyNumber: number): KeyObject | null {
+		const name = `${packId} ${keyNumber}`;
+		const known = this.#packKeys.get(name);
+		if (known) return known;
 		const dataKey = this.keyring.dataKeys.get(keyNumber);
-		return dataKey ? deriveKey(dataKey, Buffer.from(packId, "hex"), "sterna-pack-1") : null;
+		if (!dataKey) return null;
+		const packKey = deriveKey(dataKey, Buffer.from(packId, "hex"), "sterna-pack-1");
+		if (this.#packKeys.size >= keptPackKeys) this.#packKeys.clear();
+		this.#packKeys.set(name, packKey);
+		return packKey;
 	}
 
 	/** Seals a small object for the key where it will be: at another place, or in another repository, it does not open. */
@@ -96,7 +110,7 @@ export class Sealing {
 		return Buffer.concat([head, Buffer.from(`${this.#repositoryId}/${key}`, "utf8")]);
 	}
 
-	#objectKey(keyNumber: number, key: string): Uint8Array {
+	#objectKey(keyNumber: number, key: string): KeyObject {
 		const known = this.#objectKeys.get(keyNumber);
 		if (known) return known;
 		const dataKey = this.keyring.dataKeys.get(keyNumber);

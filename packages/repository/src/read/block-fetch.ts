@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { blockKeyNumber } from "../format/block.ts";
 import { hashBytes } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
@@ -56,7 +57,7 @@ async function fetchPlaced(
 	}
 	const { sealing, config, codec } = opened;
 	const size = config.blockSizeBytes;
-	const keys = new Map<number, Uint8Array>();
+	const keys = new Map<number, KeyObject>();
 	const hashes = new Uint8Array(wanted.length * hashBytes);
 	const blocks = wanted.map(({ reference }, index) => {
 		const at = reference.offset - offset;
