@@ -80,7 +80,7 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 								type="number"
 								scale="time"
 								domain={["dataMin", "dataMax"]}
-								tickFormatter={(at: number) => format(at, spanOf(samples) > 300_000 ? "HH:mm" : "HH:mm:ss")}
+								tickFormatter={(at: number) => format(at, formOf(samples))}
 								minTickGap={70}
 								tick={{ fill: "var(--faint)", fontSize: 11 }}
 								axisLine={false}
@@ -98,7 +98,9 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 							/>
 							<Tooltip
 								isAnimationActive={false}
-								labelFormatter={(at) => (typeof at === "number" ? format(at, "HH:mm:ss") : "")}
+								labelFormatter={(at) =>
+									typeof at === "number" ? format(at, spanOf(samples) > dayMs ? "d MMM HH:mm" : "HH:mm:ss") : ""
+								}
 								formatter={(value) => (typeof value === "number" ? props.format(value) : "–")}
 								contentStyle={{
 									background: "var(--panel)",
@@ -136,6 +138,14 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 /** The next power of two: half of it is a round number of bytes, too, and the scale changes seldom while values move. */
 function roundTop(highest: number): number {
 	return highest > 0 ? 2 ** Math.ceil(Math.log2(highest)) : 1;
+}
+
+const dayMs = 86_400_000;
+
+/** Days over days, minutes over an hour, seconds over moments. */
+function formOf(samples: readonly { at: number }[]): string {
+	const span = spanOf(samples);
+	return span > 2 * dayMs ? "d MMM" : span > dayMs ? "d MMM HH:mm" : span > 300_000 ? "HH:mm" : "HH:mm:ss";
 }
 
 function spanOf(samples: readonly { at: number }[]): number {

@@ -1,0 +1,34 @@
+"use client";
+import { formatDuration } from "@sterna/shared/units";
+import { useQuery } from "@tanstack/react-query";
+import { Panel } from "../../ui/panel.tsx";
+import { Chart } from "../chart.tsx";
+import { Answer } from "../page-state.tsx";
+import { useTRPC } from "../trpc.tsx";
+
+/** How long a guest took to come back, drill after drill. */
+export function RecoveryTrend({ guestId }: { guestId: string }) {
+	const drills = useQuery(
+		useTRPC().restores.list.queryOptions({ guestId, mode: ["drill"], state: ["completed"], pageSize: 60 }),
+	);
+	return (
+		<Panel title="Recovery time, measured by drills">
+			<Answer of={drills} waiting={<div className="h-[132px] rounded-lg bg-sunken" />}>
+				{({ rows }) => (
+					<Chart
+						label="From the beginning"
+						samples={rows
+							.map(({ startedAt, bootedAfterMs, provedAfterMs }) => ({ at: startedAt, bootedAfterMs, provedAfterMs }))
+							.reverse()}
+						series={[
+							{ key: "provedAfterMs", label: "works", color: "accent" },
+							{ key: "bootedAfterMs", label: "runs", color: "faint", dashed: true },
+						]}
+						format={formatDuration}
+						atLeast={1000}
+					/>
+				)}
+			</Answer>
+		</Panel>
+	);
+}

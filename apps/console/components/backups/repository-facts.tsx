@@ -1,0 +1,57 @@
+import Link from "next/link";
+import type { RepositoryView } from "../../server/views-backups.ts";
+import { Pair } from "../../ui/meter.tsx";
+import { Panel } from "../../ui/panel.tsx";
+import { Time } from "../../ui/time.tsx";
+
+/** What the repository is: where, for whom, and whether what it holds can be deleted. */
+export function RepositoryFacts({ repository }: { repository: RepositoryView }) {
+	const { usage, hosts, jobs } = repository;
+	return (
+		<Panel title="The repository">
+			<dl className="rows">
+				<Pair label="Kind">{repository.kind === "s3" ? "S3 bucket" : "folder on hosts"}</Pair>
+				<Pair label="Hosts">
+					{hosts.length === 0
+						? "none reaches it"
+						: hosts.map((host, index) => (
+								<span key={host.id}>
+									{index > 0 && ", "}
+									<Link href={`/hosts/${host.id}`} className="link">
+										{host.name}
+									</Link>
+								</span>
+							))}
+				</Pair>
+				<Pair label="Jobs">
+					{jobs.length === 0
+						? "none"
+						: jobs.map((job, index) => (
+								<span key={job.id}>
+									{index > 0 && ", "}
+									<Link href={`/backups/jobs/${job.id}`} className="link">
+										{job.name}
+									</Link>
+								</span>
+							))}
+				</Pair>
+				<Pair label="Points">{usage ? `${usage.points}, of ${usage.guests} guests` : "–"}</Pair>
+				<Pair label="Deletable">
+					{repository.lockDays
+						? `not for ${repository.lockDays} days after writing`
+						: usage?.immutability === "locked"
+							? "not before its time"
+							: "yes, by whoever has its credentials"}
+				</Pair>
+				{repository.canarySentence && <Pair label="Last try to delete">{repository.canarySentence}</Pair>}
+				<Pair label="Recovery key">{repository.keyConfirmed ? "kept by a person" : "not confirmed"}</Pair>
+				<Pair label="Added">
+					<Time at={repository.createdAt} />
+				</Pair>
+				<Pair label="Id">
+					<span className="font-mono text-sm">{repository.id}</span>
+				</Pair>
+			</dl>
+		</Panel>
+	);
+}

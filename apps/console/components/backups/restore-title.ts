@@ -1,0 +1,29 @@
+import type { RestoreRow } from "../../server/views-backups.ts";
+import { modeWord, restorePhaseWords } from "./words.ts";
+
+/** What became of a restore, as one sentence. */
+export function restoreTitle({
+	mode,
+	state,
+	phase,
+	guest,
+	target,
+}: Pick<RestoreRow, "mode" | "state" | "phase" | "guest" | "target">): string {
+	const what = `The ${modeWord[mode]} of ${guest.name}`;
+	switch (state) {
+		case "running":
+			return `${what} is under way: ${phase ? restorePhaseWords[phase].doing : "the host begins"}.`;
+		case "waiting":
+			return mode === "instant"
+				? `${target.name} is paused: the repository is out of reach. It goes on when the repository is back.`
+				: `${what} waits for the repository.`;
+		case "undoing":
+			return `${what} is being undone.`;
+		case "completed":
+			return mode === "drill" ? `${guest.name} can be restored: its backup works.` : `${target.name} is restored.`;
+		case "failed":
+			return mode === "drill" ? `The backup of ${guest.name} did not prove itself.` : `${what} failed.`;
+		case "cancelled":
+			return `${what} was cancelled.`;
+	}
+}
