@@ -51,6 +51,7 @@ export interface AgentOptions {
 	bootId?: string;
 	linkTimes?: LinkTimes;
 	createMigrations?: CreateMigrationService;
+	createSaving?: typeof createSavingServices;
 }
 
 export interface Agent {
@@ -156,7 +157,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	};
 	const migrations = (options.createMigrations ?? createMigrationService)(context);
 	undo.add(() => migrations.close());
-	const saving = createSavingServices(context);
+	const saving = (options.createSaving ?? createSavingServices)(context);
 	undo.add(() => saving.close());
 
 	await guests.adopt();
