@@ -34,9 +34,24 @@ export const demoNeeds: SystemNeed[] = [
 	},
 ];
 
-/** What the browser tests need on top of the demo. */
+/** What looking into the file systems of backups needs: libguestfs, and the kernel that its appliance boots. */
+export const lookingNeeds: SystemNeed[] = [
+	{
+		package: "guestfish",
+		why: "looks into the file systems of backups",
+		present: () => hasProgram("guestfish"),
+	},
+	{
+		package: "linux-image-cloud-amd64",
+		why: "the kernel in which guestfish opens those file systems",
+		present: hasKernelWithModules,
+	},
+];
+
+/** What the tests need on top of the demo. */
 export const testNeeds: SystemNeed[] = [
 	...demoNeeds,
+	...lookingNeeds,
 	{
 		package: "chromium",
 		why: "the browser tests drive it",
@@ -161,6 +176,12 @@ function isExecutable(path: string): boolean {
 	} catch {
 		return false;
 	}
+}
+
+/** A kernel with its modules, as a server's own; supermin(1) takes the newest of them. */
+function hasKernelWithModules(): boolean {
+	const kernels = existsSync("/boot") ? readdirSync("/boot").filter((name) => name.startsWith("vmlinuz-")) : [];
+	return kernels.some((name) => existsSync(join("/lib/modules", name.slice("vmlinuz-".length), "modules.dep")));
 }
 
 function hasTrueTypeFont(): boolean {

@@ -5,6 +5,7 @@ import type { GuestId } from "@sterna/shared/ids";
 import type { AgentStatus } from "@sterna/shared/protocol/commands";
 import type { Caller, Handlers } from "@sterna/shared/protocol/rpc";
 import type { BackupService, MigrationService, RepositoryService, RestoreService, UpkeepService } from "./context.ts";
+import type { FilesService } from "./files/service.ts";
 import type { Guests } from "./guests/lifecycle.ts";
 import { followSerialLog } from "./guests/serial.ts";
 import type { GuestStore } from "./guests/store.ts";
@@ -23,6 +24,7 @@ export interface CommandNeeds {
 	backups: BackupService;
 	restores: RestoreService;
 	upkeep: UpkeepService;
+	files: FilesService;
 	sampler: Sampler;
 	/** Calls back when any guest's process or record changed. */
 	onGuestChange(listener: () => void): () => void;
@@ -129,9 +131,9 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 		"restore.cancel": ({ restoreId }) => restores.cancel(restoreId),
 		"restore.screenshot": ({ restoreId }) => restores.screenshot(restoreId),
 
-		"files.fileSystems": async () => notBuilt("looking into a backup"),
-		"files.list": async () => notBuilt("looking into a backup"),
-		"files.read": () => notBuilt("looking into a backup"),
+		"files.fileSystems": (input) => needs.files.fileSystems(input),
+		"files.list": (input) => needs.files.list(input),
+		"files.read": (input, _caller, signal) => needs.files.read(input, signal),
 	};
 }
 

@@ -2,6 +2,8 @@ import { SternaError } from "@sterna/shared/errors";
 import type { Observe } from "./backups/observe.ts";
 import { Runs } from "./backups/runs.ts";
 import type { AgentContext, BackupService, RepositoryService, RestoreService, UpkeepService } from "./context.ts";
+import { createFilesService } from "./files/create.ts";
+import type { FilesService } from "./files/service.ts";
 import { beginLife } from "./migrations/life.ts";
 import { Repositories } from "./repositories/repositories.ts";
 
@@ -10,6 +12,7 @@ export interface SavingServices {
 	backups: BackupService;
 	restores: RestoreService;
 	upkeep: UpkeepService;
+	files: FilesService;
 }
 
 /** What fault tests change. */
@@ -17,7 +20,7 @@ export interface SavingTesting {
 	observe?: Observe;
 }
 
-/** The four services of backups, in the order in which they build on one another. */
+/** The services of backups, in the order in which they build on one another. */
 export function createSavingServices(
 	context: AgentContext,
 	testing: SavingTesting = {},
@@ -32,7 +35,8 @@ export function createSavingServices(
 	const life = beginLife();
 	const repositories = new Repositories(context);
 	const backups = new Runs({ context, repositories, life, observe });
-	const services: SavingServices = { repositories, backups, restores: notBuilt(), upkeep: notBuilt() };
+	const files = createFilesService(context, repositories);
+	const services: SavingServices = { repositories, backups, restores: notBuilt(), upkeep: notBuilt(), files };
 	return {
 		services,
 		async resumeAll() {
@@ -42,6 +46,7 @@ export function createSavingServices(
 		async close() {
 			life.end();
 			await backups.close();
+			await files.close();
 			await repositories.close();
 		},
 	};

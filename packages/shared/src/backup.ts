@@ -279,7 +279,10 @@ export const RepositoryUsage = z.strictObject({
 });
 export type RepositoryUsage = z.infer<typeof RepositoryUsage>;
 
-/** One entry of a folder inside a guest's disk. */
+/**
+ * One entry of a folder inside a guest's disk. Names are bytes that the guest chose: what is not printable UTF-8, and the
+ * backslash, stands as `\xNN`, in the paths of `files.list` and `files.read` too.
+ */
 export const GuestFile = z.strictObject({
 	name: z.string().max(1024),
 	kind: z.enum(["file", "folder", "link", "other"]),
