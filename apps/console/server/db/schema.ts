@@ -80,8 +80,8 @@ export const guests = pgTable(
 		id: uuid("id").$type<GuestId>().primaryKey(),
 		name: text("name").notNull().unique(),
 		spec: jsonb("spec").$type<GuestSpec>().notNull(),
-		/** `creating` and `deleting` are finished by the console's driver when the agent was out of reach. */
-		existence: text("existence").$type<"creating" | "present" | "deleting">().notNull(),
+		/** `creating` and `deleting` are finished by the console's driver when the agent was out of reach; `restoring` by its restore. */
+		existence: text("existence").$type<"creating" | "present" | "deleting" | "restoring">().notNull(),
 		ownerHostId: uuid("owner_host_id")
 			.$type<HostId>()
 			.notNull()

@@ -214,7 +214,12 @@ export class GuestActions {
 
 	#refuse(action: GuestAction, guest: GuestEntry): void {
 		const { inventory, now } = this.#core;
-		const unfinished = { creating: "its creation is not finished", deleting: "it is being deleted", present: null };
+		const unfinished = {
+			creating: "its creation is not finished",
+			deleting: "it is being deleted",
+			restoring: "its restore is not finished",
+			present: null,
+		};
 		const reason = unfinished[guest.existence] ?? refuseGuestAction(action, situationOf(guest, inventory, now()));
 		if (!reason) return;
 		const offline = !inventory.host(guest.grant.ownerHostId).connected;

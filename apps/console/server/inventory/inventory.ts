@@ -33,11 +33,14 @@ export type FindingEntry = typeof tables.findings.$inferSelect;
 export type MoveEntry = typeof tables.migrations.$inferSelect;
 export type EvacuationEntry = typeof tables.evacuations.$inferSelect;
 
+/** `creating` and `deleting` are finished by the console's driver; `restoring` belongs to a restore or drill, which ends it. */
+export type GuestExistenceState = typeof tables.guests.$inferSelect.existence;
+
 export interface GuestEntry {
 	id: GuestId;
 	name: string;
 	spec: GuestSpec;
-	existence: "creating" | "present" | "deleting";
+	existence: GuestExistenceState;
 	grant: GuestGrant;
 	grantedBytes: number;
 	createdAt: number;

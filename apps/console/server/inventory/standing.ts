@@ -44,6 +44,9 @@ export function guestStanding(
 	}
 	if (guest.existence === "creating") return { state: "stopped", report, host, online, remark: "it is being created" };
 	if (guest.existence === "deleting") return { state: "stopped", report, host, online, remark: "it is being deleted" };
+	if (guest.existence === "restoring") {
+		return { state: report?.state ?? "stopped", report, host, online, remark: "it is being restored from a backup" };
+	}
 	if (!report) {
 		const remark = host.lastReport
 			? `its host ${host.name} does not know it`

@@ -1,0 +1,118 @@
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { HostId, RepositoryId } from "@sterna/shared/ids";
+import type { BackupParts } from "./parts.ts";
+import type { Repositories, RepositoryEntry } from "./repositories.ts";
+
+/** How a host stands to a repository: folders of the same name on two hosts need not be the same place. */
+interface Sight {
+	reached: boolean;
+	/** Why not; null when it gets there. */
+	because: string | null;
+	at: number;
+}
+
+const askAgainMs = 10 * 60_000;
+const askAgainAfterFailureMs = 30_000;
+const probeTimeoutMs = 60_000;
+const probesAtOnce = 4;
+
+/** Which hosts get to which repositories. Found out by opening it there, and again from time to time. */
+export class Reach {
+	readonly #parts: BackupParts;
+	readonly #repositories: Repositories;
+	readonly #sights = new Map<string, Sight>();
+	readonly #asking = new Set<string>();
+	/** A repository's usage is news: its points may not be those of the catalogue. */
+	readonly #onUsage: (entry: RepositoryEntry) => void;
+
+	constructor(parts: BackupParts, repositories: Repositories, onUsage: (entry: RepositoryEntry) => void) {
+		this.#parts = parts;
+		this.#repositories = repositories;
+		this.#onUsage = onUsage;
+	}
+
+	/** Connected hosts that get to it, as of the last look. */
+	hostsOf(entry: RepositoryEntry): HostId[] {
+		return this.#parts.hub.connectedHosts().filter((hostId) => this.#sights.get(keyOf(hostId, entry.id))?.reached);
+	}
+
+	/** Why a host cannot work with it now; null when it can. */
+	obstacle(hostId: HostId, entry: RepositoryEntry): string | null {
+		const sight = this.#sights.get(keyOf(hostId, entry.id));
+		const host = this.#parts.core.inventory.hostName(hostId);
+		if (!sight) return `whether ${host} reaches the repository ${entry.name} is being found out`;
+		return sight.because && `${host} does not reach the repository ${entry.name}: ${sight.because}`;
+	}
+
+	/** Any host that gets to it. @throws {SternaError} `unavailable`. */
+	anyHost(entry: RepositoryEntry): HostId {
+		const [hostId] = this.hostsOf(entry);
+		if (hostId) return hostId;
+		throw new SternaError("unavailable", `no connected host reaches the repository ${entry.name}`, {
+			cure: this.whyNobody(entry) ?? "look at the hosts that should reach it",
+		});
+	}
+
+	/** What stands in the way where nobody gets to it; null while a host does or it is not known yet. */
+	whyNobody(entry: RepositoryEntry): string | null {
+		if (this.hostsOf(entry).length > 0) return null;
+		const hosts = this.#repositories.hostsThatOffer(this.#repositories.accessOf(entry).place);
+		if (hosts.length === 0) return `no connected host offers its place (${entry.placeText})`;
+		const reasons = hosts.map((hostId) => this.#sights.get(keyOf(hostId, entry.id))?.because);
+		return reasons.find((because) => because !== null && because !== undefined) ?? null;
+	}
+
+	/** Looks again where the last look is old. Never more than a few at once; not waited for by the caller's round. */
+	async tick(): Promise<void> {
+		for (const entry of this.#repositories.all()) {
+			const { place } = this.#repositories.accessOf(entry);
+			const offering = new Set(this.#repositories.hostsThatOffer(place));
+			for (const hostId of this.#parts.hub.connectedHosts()) {
+				if (!offering.has(hostId)) this.#see(hostId, entry, `it offers no folder ${"name" in place ? place.name : ""}`);
+				else if (this.#isDue(hostId, entry) && this.#asking.size < probesAtOnce) void this.probe(hostId, entry);
+			}
+		}
+	}
+
+	/** Opens the repository at that host and notes what it holds. */
+	async probe(hostId: HostId, entry: RepositoryEntry): Promise<void> {
+		const key = keyOf(hostId, entry.id);
+		if (this.#asking.has(key)) return;
+		this.#asking.add(key);
+		try {
+			await this.#repositories.settleKey(entry, hostId);
+			const access = this.#repositories.accessOf(entry);
+			const usage = await this.#parts.hub.call(hostId, "repository.inspect", { access }, { timeoutMs: probeTimeoutMs });
+			this.#see(hostId, entry, null);
+			await this.#repositories.setUsage(entry, usage);
+			this.#onUsage(entry);
+		} catch (thrown) {
+			const error = asSternaError(thrown);
+			this.#parts.core.log.info({ err: error, hostId, repositoryId: entry.id }, "repository not reached");
+			this.#see(hostId, entry, error.message);
+		} finally {
+			this.#asking.delete(key);
+		}
+	}
+
+	/** What was known of the host says nothing after it was gone: its mounts may have changed. */
+	forget(hostId: HostId): void {
+		for (const key of this.#sights.keys()) if (key.startsWith(`${hostId} `)) this.#sights.delete(key);
+	}
+
+	#isDue(hostId: HostId, entry: RepositoryEntry): boolean {
+		const sight = this.#sights.get(keyOf(hostId, entry.id));
+		if (!sight) return true;
+		// A real clock: the demo's offset must not make every host be asked at once, nor never again.
+		return Math.abs(this.#parts.core.now() - sight.at) > (sight.reached ? askAgainMs : askAgainAfterFailureMs);
+	}
+
+	#see(hostId: HostId, { id }: RepositoryEntry, because: string | null): void {
+		const former = this.#sights.get(keyOf(hostId, id));
+		this.#sights.set(keyOf(hostId, id), { reached: because === null, because, at: this.#parts.core.now() });
+		if (former?.reached !== (because === null))
+			this.#parts.core.changes.touch("repositories", `repository:${id}`, "overview");
+	}
+}
+
+const keyOf = (hostId: HostId, repositoryId: RepositoryId) => `${hostId} ${repositoryId}`;
