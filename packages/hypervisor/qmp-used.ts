@@ -24,6 +24,7 @@ export const usedCommands: Record<string, UsedCommand> = {
 	},
 	"block-export-del": { arguments: ["id", "mode"], returns: [] },
 	"block-job-cancel": { arguments: ["device", "force"], returns: [] },
+	"block-job-change": { arguments: { mirror: ["id", "type", "copy-mode"] }, returns: [] },
 	"block-job-complete": { arguments: ["device"], returns: [] },
 	"block-job-resume": { arguments: ["device"], returns: [] },
 	"block-stream": { arguments: ["job-id", "device", "on-error", "speed"], returns: [] },
@@ -68,7 +69,7 @@ export const usedCommands: Record<string, UsedCommand> = {
 	"query-block-jobs": { arguments: [], returns: ["device", "len", "offset", "ready", "status", "error", "io-status"] },
 	"query-blockstats": {
 		arguments: [],
-		returns: ["qdev", "stats.rd_bytes", "stats.wr_bytes", "stats.wr_operations", "stats.wr_total_time_ns"],
+		returns: ["qdev", "node-name", "stats.rd_bytes", "stats.wr_bytes", "stats.wr_operations", "stats.wr_total_time_ns"],
 	},
 	"query-migrate": {
 		arguments: [],

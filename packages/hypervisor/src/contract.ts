@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { describeMoves } from "./contract-moves.ts";
+import { describeVolumes } from "./contract-volumes.ts";
 import type { Hypervisor, StartRequest } from "./hypervisor.ts";
 import { collectEvents, countsOn, type DriverUnderTest, readCounts, readSerial, Site, until } from "./testing/site.ts";
 
@@ -181,24 +182,7 @@ export function describeHypervisorContract(name: string, make: () => Promise<Dri
 				await until(async () => events.some((event) => event.type === "crashed"), "the crash is told");
 			});
 		});
-
-		describe("volumes", () => {
-			test("a volume is made once: again is no change, another size a conflict, deleted is gone", async () => {
-				const request = await site.newGuest(a);
-				const [location] = request.volumes;
-				const sizeBytes = request.spec.volumes[0]?.sizeBytes ?? 0;
-				if (!location) throw new Error("the guest has no volume");
-				await a.createVolume({ ...location, sizeBytes });
-				expect(await a.inspectVolume(location)).toMatchObject({ exists: true, sizeBytes });
-				await expect(a.createVolume({ ...location, sizeBytes: 2 * sizeBytes })).rejects.toMatchObject({
-					code: "conflict",
-				});
-				expect(await a.inspectVolume(location)).toMatchObject({ exists: true, sizeBytes });
-				await a.deleteVolume(location);
-				await a.deleteVolume(location);
-				expect(await a.inspectVolume(location)).toMatchObject({ exists: false });
-			});
-		});
+		describeVolumes(make);
 	});
 	describe(`the contract of a hypervisor, kept by ${name} on both ends`, () => describeMoves(make));
 }

@@ -247,8 +247,8 @@ export interface VolumeLocation {
 
 export interface CreateVolume extends VolumeLocation {
 	sizeBytes: number;
-	/** Absolute path and format of an image to copy from; the format is never guessed. */
-	from?: { path: string; format: "qcow2" | "raw" };
+	/** Absolute path and format of an image to copy from, which is never guessed; or a unix socket that serves NBD and ends the copy by closing. */
+	from?: { path: string; format: "qcow2" | "raw" } | { socket: string; exportName: string };
 }
 
 export interface VolumeReport {

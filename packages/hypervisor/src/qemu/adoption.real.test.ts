@@ -29,6 +29,7 @@ const record: GuestRecord = {
 	uid: null,
 	volumes: [],
 	taps: [],
+	moving: null,
 	incoming: false,
 	ending: null,
 };

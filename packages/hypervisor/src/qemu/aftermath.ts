@@ -7,6 +7,7 @@ import { lastWords } from "./launch.ts";
 import type { GuestPaths } from "./paths.ts";
 import { type GuestRecord, readRecord, writeRecord } from "./record.ts";
 import { removeTap } from "./tap.ts";
+import { settleFiles } from "./volume-copy.ts";
 
 /** As much as can be known of a process that ended: its exit when this life of the driver started it, and its last words. */
 export async function howItEnded(guest: QemuGuest): Promise<string> {
@@ -19,7 +20,9 @@ export async function howItEnded(guest: QemuGuest): Promise<string> {
 export async function cleanUp(paths: GuestPaths, record: GuestRecord): Promise<void> {
 	for (const tap of record.taps) if (tap !== null) await removeTap(tap).catch(() => undefined);
 	await rm(paths.socketFolder, { recursive: true, force: true }).catch(() => undefined);
-	await writeRecord(paths.record, record).catch(() => undefined);
+	// What cannot be deleted now is when the guest is started again, or its volume moved.
+	const settled = await settleFiles(record).catch(() => record);
+	await writeRecord(paths.record, settled).catch(() => undefined);
 }
 
 /** Cleans up after a process that ended while no agent looked, and says so; null when its end is known already. */

@@ -25,6 +25,7 @@ const guest = {
 		uid: null,
 		volumes: [{ volumeId, path: "/srv/volume", port: null, moves: 0 }],
 		taps: [],
+		moving: null,
 		incoming: false,
 		ending: null,
 	},

@@ -6,7 +6,7 @@ import type { QmpClient } from "../qmp/client.ts";
 import { diskNode } from "./block-nodes.ts";
 import type { GuestPaths } from "./paths.ts";
 import type { ProcessIdentity } from "./process.ts";
-import type { GuestRecord } from "./record.ts";
+import { type GuestRecord, writeRecord } from "./record.ts";
 import { SerialLine } from "./serial.ts";
 import { processState } from "./state.ts";
 
@@ -122,9 +122,23 @@ function seatsOf({ volumes }: GuestRecord): VolumeSeat[] {
 		.map(({ volumeId, port, moves }) => ({ volumeId, port, moves }));
 }
 
-/** Between the pause of a move and its end the guest's CPUs are the move's alone. @throws {SternaError} `wrong_state` */
+/** While the guest or one of its volumes is being copied, its disks stay as they are. @throws {SternaError} `wrong_state` */
+export function refuseCopying(guest: QemuGuest, verb: string): void {
+	const what = guest.move ? "it is being moved" : guest.record.moving ? "one of its volumes is being moved" : null;
+	if (what !== null) throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: ${what}`);
+}
+
+/** Stores what a later life of the driver must know; durable when fulfilled. */
+export async function keepRecord(guest: QemuGuest, change: Partial<GuestRecord>): Promise<void> {
+	const record = { ...guest.record, ...change };
+	await writeRecord(guest.paths.record, record);
+	guest.record = record;
+}
+
+/** Between the pause of a move, of the guest or a volume, and its end the CPUs are the move's alone. @throws {SternaError} `wrong_state` */
 export function refuseWhileMoving(guest: QemuGuest, verb: string): void {
-	if (guest.move === null || guest.move.downtimeLimitMs === null) return;
+	const isChangingFiles = typeof guest.record.moving?.heldFrom === "string";
+	if ((guest.move === null || guest.move.downtimeLimitMs === null) && !isChangingFiles) return;
 	throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is being moved`);
 }
 

@@ -10,11 +10,13 @@ import { QmpClient } from "../qmp/client.ts";
 import { qemuArgv } from "./argv.ts";
 import { checkReachable, confine, confinedCommand, giveTo } from "./confinement.ts";
 import { seatIn } from "./disk-devices.ts";
+import { refuseWhileExported } from "./offline.ts";
 import { type GuestPaths, guestPaths } from "./paths.ts";
 import { findBySocket, isAlive, killProcess, type Spawned, startDetached } from "./process.ts";
-import { type GuestRecord, writeRecord } from "./record.ts";
+import { type GuestRecord, readRecord, writeRecord } from "./record.ts";
 import { createTap, removeTap, tapName } from "./tap.ts";
 import type { Undo } from "./undo.ts";
+import { settleFiles } from "./volume-copy.ts";
 import { supportsDirectIo } from "./volumes.ts";
 
 const monitorDeadlineMs = 20_000;
@@ -53,6 +55,9 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 	const argv = qemuArgv({ request, paths, accelerator, machine, taps, directIo, incoming, seats });
 
 	await refuseSecondProcess(spec.id, spec.name, paths);
+	await refuseWhileExported(paths, spec.name);
+	const earlier = await readRecord(paths.record);
+	if (earlier) await settleFiles(earlier);
 	for (const path of [request.kernelPath, request.initrdPath]) if (path) await checkReachable(uid, path);
 	await giveVolumes(request, uid);
 	await prepareFolder(paths, uid);
@@ -63,6 +68,7 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 		uid,
 		volumes: request.volumes.map(({ volumeId, path }) => ({ path, ...seatIn(seats, volumeId) })),
 		taps,
+		moving: null,
 		incoming,
 		ending: null,
 	};

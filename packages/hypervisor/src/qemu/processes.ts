@@ -7,6 +7,7 @@ import type { HypervisorEvent, HypervisorFacts, ProcessReport, StartRequest } fr
 import { QmpClient } from "../qmp/client.ts";
 import type { QmpEvent } from "../qmp/generated/schema.ts";
 import { cleanUp, foundEnded, howItEnded } from "./aftermath.ts";
+import { settleAttached } from "./attach.ts";
 import { translate } from "./events.ts";
 import { absentReport, label, poweredOffEnding, type QemuGuest, qemuGuest, reportOf, unheardReport } from "./guest.ts";
 import { launch } from "./launch.ts";
@@ -14,6 +15,7 @@ import { type GuestPaths, guestPaths, openRunFolder } from "./paths.ts";
 import { findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
 import { readRecord } from "./record.ts";
 import { Undo } from "./undo.ts";
+import { settleMove } from "./volume-move.ts";
 
 /** How long an answer waits for a process that is about to be gone. */
 const inspectPatienceMs = 5000;
@@ -193,13 +195,16 @@ export class QemuProcesses {
 		const options = { owner: `guest ${record.spec.name}`, greetingTimeoutMs: 3000 };
 		const monitor = await QmpClient.connect(paths.qmp, options).catch(() => QmpClient.connect(paths.rescue, options));
 		const guest = this.#keep({ id, record, process, monitor, exit: null });
-		const report = await reportOf(guest).catch((error: unknown) => {
-			// The monitor serves one client at a time: the next try must not meet this one.
-			this.#guests.delete(id);
-			guest.serial.close();
-			guest.monitor.close();
-			throw error;
-		});
+		const settled = settleAttached(guest).then(() => settleMove(guest));
+		const report = await settled
+			.then(() => reportOf(guest))
+			.catch((error: unknown) => {
+				// The monitor serves one client at a time: the next try must not meet this one.
+				this.#guests.delete(id);
+				guest.serial.close();
+				guest.monitor.close();
+				throw error;
+			});
 		if (report.state === "absent") await this.#end(guest, poweredOffEnding);
 		return report;
 	}
@@ -284,6 +289,8 @@ export class QemuProcesses {
 	async #tellState(guest: QemuGuest): Promise<void> {
 		// When the monitor is silent or gone there is nothing to report; its end is told by itself.
 		const report = await reportOf(guest).catch(() => null);
+		// Held for a moment by the driver itself: not a pause that anybody asked for.
+		if (guest.record.moving?.heldFrom) return;
 		if (report === null || report.state === "absent" || report.state === guest.toldState) return;
 		guest.toldState = report.state;
 		this.#tell({ type: "stateChanged", report });

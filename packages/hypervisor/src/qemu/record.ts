@@ -1,7 +1,19 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { Accelerator, GuestSpec } from "@sterna/shared/guest";
+import { VolumeId } from "@sterna/shared/ids";
 import { VolumeSeat } from "@sterna/shared/volume";
 import { z } from "zod";
+
+/** Which of the two files is the volume says its entry in `volumes`: `from` until the guest's disk is the new one. */
+const MovingVolume = z.strictObject({
+	volumeId: VolumeId,
+	from: z.string(),
+	to: z.string(),
+	/** `moves` of the volume when it is at `to`. */
+	moves: z.int(),
+	/** The state in which the guest was when its CPUs were held for the change of files; null while they are not. */
+	heldFrom: z.enum(["running", "paused"]).nullable(),
+});
 
 /** What a later life of the driver must know of a guest's process; kept in the guest's run folder. */
 export const GuestRecord = z.strictObject({
@@ -18,6 +30,8 @@ export const GuestRecord = z.strictObject({
 			moves: VolumeSeat.shape.moves.default(0),
 		}),
 	),
+	/** A volume on its way to another place; what of the two files is nobody's is deleted by whoever finds this. */
+	moving: MovingVolume.nullable().default(null),
 	/** Taps to remove with the process, by NIC; null for one without. */
 	taps: z.array(z.string().nullable()),
 	/** A migration's target that has not been released yet. */

@@ -2,8 +2,7 @@ import { rm } from "node:fs/promises";
 import { SternaError } from "@sterna/shared/errors";
 import type { AcceptedGuest, AcceptRequest } from "../hypervisor.ts";
 import { eventTimeMs } from "../qmp/client.ts";
-import { label, nodeOf, type QemuGuest, volumeIndex } from "./guest.ts";
-import { writeRecord } from "./record.ts";
+import { keepRecord, label, nodeOf, type QemuGuest, volumeIndex } from "./guest.ts";
 import { migrationCapabilities } from "./source.ts";
 
 const blockCommandMs = 10_000;
@@ -81,7 +80,5 @@ export async function release(guest: QemuGuest): Promise<{ resumedAt: number }> 
 
 async function forgetIncoming(guest: QemuGuest): Promise<void> {
 	if (!guest.record.incoming) return;
-	const record = { ...guest.record, incoming: false };
-	await writeRecord(guest.paths.record, record);
-	guest.record = record;
+	await keepRecord(guest, { incoming: false });
 }

@@ -6,16 +6,23 @@ export interface ToolRun {
 	program: string;
 	arguments: readonly string[];
 	timeoutMs: number;
+	/** Ends the program before its time. */
+	signal?: AbortSignal;
 	/** Completes the sentence "could not …": `make the volume X`. */
 	purpose: string;
 }
 
 /**
  * Runs a program to its end and gives what it printed. No shell; no input; a fixed locale.
- * @throws {SternaError} `timeout` when it was ended after `timeoutMs`, `unavailable` when it is not there, `internal` when it fails.
+ * @throws {SternaError} `timeout` when it was ended after `timeoutMs`, `cancelled`, `unavailable` when it is not there, `internal` when it fails.
  */
 export function runTool(run: ToolRun): Promise<string> {
-	const options = { timeout: run.timeoutMs, killSignal: "SIGKILL", maxBuffer: 4 * 1024 * 1024 } as const;
+	const options = {
+		timeout: run.timeoutMs,
+		killSignal: "SIGKILL",
+		maxBuffer: 4 * 1024 * 1024,
+		signal: run.signal,
+	} as const;
 	return new Promise((fulfil, reject) => {
 		const child = execFile(
 			run.program,
@@ -28,6 +35,9 @@ export function runTool(run: ToolRun): Promise<string> {
 					return reject(
 						new SternaError("unavailable", `could not ${run.purpose}: the program ${run.program} is not installed`),
 					);
+				}
+				if (run.signal?.aborted) {
+					return reject(new SternaError("cancelled", `it was cancelled to ${run.purpose}`, { cause: error }));
 				}
 				if (error.killed) {
 					return reject(

@@ -5,13 +5,21 @@ import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
 import type { CreateVolume, VolumeLocation, VolumeReport } from "../hypervisor.ts";
 import { runTool } from "./tool.ts";
+import { copyFromSocket } from "./volume-from-socket.ts";
 
 const ImageInfo = z.object({
 	format: z.literal("qcow2"),
 	"virtual-size": z.int().min(0),
 	"actual-size": z.int().min(0),
 	"backing-filename": z.string().optional(),
-	"format-specific": z.object({ data: z.object({ "data-file": z.string().optional() }) }).optional(),
+	"format-specific": z
+		.object({
+			data: z.object({
+				"data-file": z.string().optional(),
+				bitmaps: z.array(z.object({ name: z.string(), flags: z.array(z.string()) })).default([]),
+			}),
+		})
+		.optional(),
 });
 
 const quickMs = 30_000;
@@ -20,9 +28,7 @@ const copyMs = 30 * 60_000;
 /** Makes a volume under a name of its own and gives it its path when it is whole: what is there is complete. */
 export async function createVolume(img: string, request: CreateVolume): Promise<void> {
 	const { path, sizeBytes, from } = request;
-	if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % 512 !== 0) {
-		throw new SternaError("invalid", `a volume of ${sizeBytes} bytes cannot be made`);
-	}
+	checkSize(sizeBytes);
 	const present = await inspectVolume(img, request);
 	if (present.exists) {
 		if (present.sizeBytes === sizeBytes) return;
@@ -34,7 +40,8 @@ export async function createVolume(img: string, request: CreateVolume): Promise<
 	const partial = `${path}.partial`;
 	await rm(partial, { force: true });
 	try {
-		if (from) await copyImage(img, from, partial, request);
+		if (from && "socket" in from) await copyFromSocket(img, from, { ...request, path: partial });
+		else if (from) await copyImage(img, from, partial, request);
 		else await create(img, partial, request);
 		await chmod(partial, 0o600);
 		await syncFile(partial);
@@ -50,22 +57,39 @@ export async function deleteVolume({ path }: VolumeLocation): Promise<void> {
 	await rm(path, { force: true });
 }
 
+/** @throws {SternaError} `invalid` for what is no size of a disk. */
+export function checkSize(sizeBytes: number): void {
+	if (Number.isSafeInteger(sizeBytes) && sizeBytes > 0 && sizeBytes % 512 === 0) return;
+	throw new SternaError("invalid", `a volume of ${sizeBytes} bytes cannot be made`);
+}
+
 /** What the file says of itself, asked also while a guest has it open. @throws {SternaError} `invalid` for what is no volume of ours. */
 export async function inspectVolume(img: string, { volumeId, path }: VolumeLocation): Promise<VolumeReport> {
 	const file = await stat(path).catch(absentAsNull);
 	if (file === null) return { exists: false, sizeBytes: 0, allocatedBytes: 0 };
 	if (!file.isFile()) throw new SternaError("invalid", `the volume ${volumeId} is not a file`);
+	const info = await readInfo(img, { volumeId, path });
+	if (info["backing-filename"] !== undefined || info["format-specific"]?.data["data-file"] !== undefined) {
+		throw new SternaError("invalid", `the volume ${volumeId} refers to another file; volumes stand alone`);
+	}
+	return { exists: true, sizeBytes: info["virtual-size"], allocatedBytes: info["actual-size"] };
+}
+
+/** The bitmaps in a file that is nobody's that lost track of its changes, because a process that had it open was killed. */
+export async function inconsistentBitmaps(img: string, location: VolumeLocation): Promise<string[]> {
+	const info = await readInfo(img, location);
+	const bitmaps = info["format-specific"]?.data.bitmaps ?? [];
+	return bitmaps.filter(({ flags }) => flags.includes("in-use")).map(({ name }) => name);
+}
+
+async function readInfo(img: string, { volumeId, path }: VolumeLocation): Promise<z.infer<typeof ImageInfo>> {
 	const text = await runTool({
 		program: img,
 		arguments: ["info", "--force-share", "--output=json", "-f", "qcow2", path],
 		timeoutMs: quickMs,
 		purpose: `look at the volume ${volumeId}`,
 	});
-	const info = ImageInfo.parse(JSON.parse(text));
-	if (info["backing-filename"] !== undefined || info["format-specific"]?.data["data-file"] !== undefined) {
-		throw new SternaError("invalid", `the volume ${volumeId} refers to another file; volumes stand alone`);
-	}
-	return { exists: true, sizeBytes: info["virtual-size"], allocatedBytes: info["actual-size"] };
+	return ImageInfo.parse(JSON.parse(text));
 }
 
 /** Whether the filesystem under `path` can be read past the host's cache (open(2), O_DIRECT). */
@@ -119,7 +143,8 @@ async function copyImage(
 	});
 }
 
-async function syncFile(path: string): Promise<void> {
+/** Makes the content of a file, or the names in a folder, durable. */
+export async function syncFile(path: string): Promise<void> {
 	const file = await open(path, "r");
 	try {
 		await file.sync();

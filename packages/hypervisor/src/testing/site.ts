@@ -68,6 +68,14 @@ export class Site {
 		return { spec, volumes: [location], nics: [{ kind: "user" }] };
 	}
 
+	/** An empty volume that no guest has yet. */
+	async newVolume(driver: Hypervisor, sizeBytes: number): Promise<VolumeLocation> {
+		const volumeId = newId(VolumeId);
+		const location = { volumeId, path: join(this.#driver.folder, `${volumeId}.img`) };
+		await driver.createVolume({ ...location, sizeBytes });
+		return location;
+	}
+
 	/** The same guest with an empty volume beside, to be copied into. */
 	async withOwnVolumes(driver: Hypervisor, request: StartRequest): Promise<StartRequest> {
 		const volumes = request.volumes.map((volume) => ({ ...volume, path: `${volume.path}-copy` }));

@@ -16,6 +16,7 @@ export interface CommandArguments {
 	"block-export-add": { type: "nbd"; id: string; "node-name": string; writable?: boolean; name?: string; bitmaps?: Array<string | { node: string; name: string }> };
 	"block-export-del": { id: string; mode?: "safe" | "hard" };
 	"block-job-cancel": { device: string; force?: boolean };
+	"block-job-change": { id: string; type: "mirror"; "copy-mode": "background" | "write-blocking" };
 	"block-job-complete": { device: string };
 	"block-job-resume": { device: string };
 	"block-stream": { "job-id"?: string; device: string; "on-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; speed?: number };
@@ -61,6 +62,7 @@ const returns = {
 	"block-export-add": z.unknown(),
 	"block-export-del": z.unknown(),
 	"block-job-cancel": z.unknown(),
+	"block-job-change": z.unknown(),
 	"block-job-complete": z.unknown(),
 	"block-job-resume": z.unknown(),
 	"block-stream": z.unknown(),
@@ -83,7 +85,7 @@ const returns = {
 	"qom-set": z.unknown(),
 	"query-block-exports": z.array(z.object({ id: z.string(), "node-name": z.string() })),
 	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional(), "io-status": known(["ok", "failed", "nospace"]) })),
-	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number(), wr_operations: z.number(), wr_total_time_ns: z.number() }) })),
+	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), "node-name": z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number(), wr_operations: z.number(), wr_total_time_ns: z.number() }) })),
 	"query-migrate": z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]).optional(), "error-desc": z.string().optional(), "total-time": z.number().optional(), "expected-downtime": z.number().optional(), downtime: z.number().optional(), ram: z.object({ total: z.number(), transferred: z.number(), remaining: z.number(), "dirty-sync-count": z.number(), "dirty-pages-rate": z.number(), "page-size": z.number(), mbps: z.number() }).optional() }),
 	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string(), file: z.string(), image: z.object({ "virtual-size": z.number(), "actual-size": z.number().optional() }), "dirty-bitmaps": z.array(z.object({ name: z.string().optional(), count: z.number(), granularity: z.number(), recording: z.boolean(), busy: z.boolean(), persistent: z.boolean(), inconsistent: z.boolean().optional() })).optional() })),
 	"query-status": z.object({ status: known(["debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate", "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo"]), running: z.boolean() }),
