@@ -10,6 +10,7 @@ import { Chip } from "../ui/chip.tsx";
 import { Field } from "../ui/field.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { Select } from "../ui/select.tsx";
+import { BreakBackups } from "./backups/break-backups.tsx";
 import { useRoleRefusal } from "./me.tsx";
 import { toastProblem } from "./problem.tsx";
 import { useTRPC } from "./trpc.tsx";
@@ -94,6 +95,7 @@ export function BreakSomething({ hosts }: { hosts: readonly HostRef[] }) {
 						<p className="text-sm text-soft">{words[action].what}</p>
 					</li>
 				))}
+				<BreakBackups />
 			</ul>
 		</Panel>
 	);

@@ -1,11 +1,10 @@
 import { formatBytes } from "@sterna/shared/units";
 import type { GuestView } from "../server/views.ts";
-import { Chip } from "../ui/chip.tsx";
 import { Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { Time } from "../ui/time.tsx";
 
-/** What the guest was given: processors, memory, boot, disks, network cards. */
+/** What the guest was given: processors, memory, boot, network cards; its disks have a panel of their own. */
 export function GuestDevices({ guest }: { guest: GuestView }) {
 	const { spec } = guest;
 	return (
@@ -18,14 +17,6 @@ export function GuestDevices({ guest }: { guest: GuestView }) {
 						? "its first disk"
 						: `kernel ${spec.boot.kernel}${spec.boot.initrd ? `, initrd ${spec.boot.initrd}` : ""}`}
 				</Pair>
-				{spec.volumes.map((volume, index) => (
-					<Pair key={volume.id} label={`Disk ${index + 1}`}>
-						{formatBytes(volume.sizeBytes)} in {volume.pool}{" "}
-						{guest.poolKinds[index] && <Chip>{guest.poolKinds[index]}</Chip>}
-						{volume.fromImage && <span className="block text-sm text-soft">from {volume.fromImage}</span>}
-					</Pair>
-				))}
-				{spec.volumes.length === 0 && <Pair label="Disks">none</Pair>}
 				{spec.nics.map((nic, index) => (
 					<Pair key={nic.mac} label={`NIC ${index + 1}`}>
 						{nic.network}

@@ -2,6 +2,7 @@
 import { formatDuration, formatPercent } from "@sterna/shared/units";
 import { useQuery } from "@tanstack/react-query";
 import Link from "next/link";
+import { atRisk } from "../../components/backups/protection-headline.ts";
 import { BreakSomething } from "../../components/break-something.tsx";
 import { EventList } from "../../components/event-list.tsx";
 import { HostLine } from "../../components/host-line.tsx";
@@ -70,7 +71,8 @@ export default function OverviewPage() {
 }
 
 function figuresOf({ figures }: Overview) {
-	const { hosts, guests, ifOneHostIsLost: lost, migrationsRunning } = figures;
+	const { hosts, guests, ifOneHostIsLost: lost, migrationsRunning, protection } = figures;
+	const risk = atRisk(protection);
 	const kinds = [
 		hosts.healthy > 0 && `${hosts.healthy} healthy`,
 		hosts.degraded > 0 && `${hosts.degraded} degraded`,
@@ -84,6 +86,11 @@ function figuresOf({ figures }: Overview) {
 			label: "Memory if one host is lost",
 			value: lost ? formatPercent(lost.memoryShare) : "–",
 			note: lost ? (lost.fits ? "fits" : "does not fit") : "needs two hosts",
+		},
+		{
+			label: "Can be restored",
+			value: protection.protected,
+			note: risk > 0 ? `of ${protection.guests}, ${risk} at risk` : `of ${protection.guests}, as agreed`,
 		},
 		{ label: "Moving now", value: migrationsRunning, note: migrationsRunning === 1 ? "guest" : "guests" },
 	];
@@ -125,7 +132,7 @@ function Tasks({ tasks }: { tasks: Overview["tasks"] }) {
 	return (
 		<Panel title="Being done">
 			{tasks.length === 0 ? (
-				<p className="text-soft">Nothing is moving.</p>
+				<p className="text-soft">Nothing is under way.</p>
 			) : (
 				<ul className="rows">
 					{tasks.map((task) => (
@@ -135,7 +142,7 @@ function Tasks({ tasks }: { tasks: Overview["tasks"] }) {
 									{task.title}
 								</Link>
 								<span className="whitespace-nowrap text-soft">
-									{task.kind === "migration" && task.remainingMs !== null
+									{task.kind !== "evacuation" && task.remainingMs !== null
 										? `${formatDuration(task.remainingMs)} left`
 										: task.amount}
 								</span>

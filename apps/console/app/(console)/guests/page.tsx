@@ -1,10 +1,11 @@
 "use client";
 import { GuestState } from "@sterna/shared/guest";
 import { HostId } from "@sterna/shared/ids";
-import { formatBytes, formatPercent } from "@sterna/shared/units";
+import { formatBytes, formatDuration, formatPercent } from "@sterna/shared/units";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Plus, X } from "lucide-react";
 import Link from "next/link";
+import { ProtectionChip } from "../../../components/backups/chips.tsx";
 import { GuestBulk } from "../../../components/guest-bulk.tsx";
 import { useLive } from "../../../components/live.tsx";
 import { ProblemNotice } from "../../../components/problem.tsx";
@@ -33,6 +34,7 @@ const columns = defineColumns<GuestRow>([
 				<Link href={`/guests/${guest.id}`} data-row-link className="font-semibold wrap-anywhere hover:underline">
 					{guest.name}
 				</Link>
+				{guest.tags.length > 0 && <div className="text-sm text-soft">{guest.tags.join(" ")}</div>}
 				{guest.remark && <div className="max-w-80 text-sm text-soft">{guest.remark}</div>}
 				<div className="text-sm text-soft md:hidden">
 					on {guest.host.name} · {guest.vcpus} vCPU · {formatBytes(guest.memoryBytes)}
@@ -113,6 +115,23 @@ const columns = defineColumns<GuestRow>([
 		wideOnly: true,
 		optional: true,
 		cell: (guest) => guest.networks.join(", ") || "none",
+	},
+	{
+		id: "backup",
+		header: "Backup",
+		wideOnly: true,
+		optional: true,
+		cell: ({ protection }) =>
+			protection ? (
+				<>
+					<ProtectionChip state={protection.state} />
+					{protection.recoveryPointAgeMs !== null && (
+						<div className="text-sm text-soft">{formatDuration(protection.recoveryPointAgeMs)} old</div>
+					)}
+				</>
+			) : (
+				"–"
+			),
 	},
 	{
 		id: "uptime",

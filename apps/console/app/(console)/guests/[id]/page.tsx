@@ -7,6 +7,9 @@ import { EventsOf } from "../../../../components/events-of.tsx";
 import { GuestActions } from "../../../../components/guest-actions.tsx";
 import { GuestCharts } from "../../../../components/guest-charts.tsx";
 import { GuestDevices } from "../../../../components/guest-devices.tsx";
+import { GuestLinks } from "../../../../components/guest-links.tsx";
+import { GuestProtection } from "../../../../components/guest-protection.tsx";
+import { GuestVolumes } from "../../../../components/guest-volumes.tsx";
 import { useLive } from "../../../../components/live.tsx";
 import { Answer } from "../../../../components/page-state.tsx";
 import { SerialConsole } from "../../../../components/serial-console.tsx";
@@ -48,6 +51,7 @@ function Guest({ guest }: { guest: GuestView }) {
 				lead={<Lead guest={guest} />}
 				actions={<GuestActions guest={guest} />}
 			/>
+			<GuestLinks guestId={guest.id} />
 			<Figures
 				figures={[
 					{ label: "Running for", value: <Uptime startedAt={guest.state === "stopped" ? null : guest.startedAt} /> },
@@ -74,7 +78,9 @@ function Guest({ guest }: { guest: GuestView }) {
 					<GuestCharts guest={guest} />
 				</div>
 				<div className="grid min-w-0 items-start gap-[18px] md:max-xl:grid-cols-2">
+					<GuestProtection guest={guest} />
 					<WhereTo guest={guest} />
+					<GuestVolumes guest={guest} />
 					<GuestDevices guest={guest} />
 					<EventsOf objectId={guest.id} />
 				</div>

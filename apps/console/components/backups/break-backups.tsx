@@ -1,0 +1,67 @@
+"use client";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { toast } from "sonner";
+import { Button } from "../../ui/button.tsx";
+import { useRoleRefusal } from "../me.tsx";
+import { toastProblem } from "../problem.tsx";
+import { useTRPC } from "../trpc.tsx";
+import { useBreakRepository } from "./use-break-repository.ts";
+
+const dayMs = 86_400_000;
+const item = "flex flex-col gap-1.5 rounded-lg bg-sunken p-3";
+
+/** Demo only: harm to backups, and a clock that does not make anybody wait for the night. */
+export function BreakBackups() {
+	const trpc = useTRPC();
+	const queryClient = useQueryClient();
+	const refusal = useRoleRefusal("admin");
+	const breaking = useBreakRepository();
+	const repositories = useQuery(trpc.repositories.list.queryOptions({ pageSize: 1 }));
+	const state = useQuery(trpc.demo.state.queryOptions(undefined, { staleTime: 60_000 }));
+	const clock = useMutation(
+		trpc.demo.setClockOffset.mutationOptions({
+			onSuccess: () => {
+				toast.success("For schedules it is a day later");
+				void queryClient.invalidateQueries(trpc.demo.pathFilter());
+			},
+			onError: (error) => toastProblem("The clock stays", error),
+		}),
+	);
+	const repository = repositories.data?.rows[0];
+	if (!repository) return null;
+	const offsetMs = state.data?.clockOffsetMs ?? 0;
+	return (
+		<>
+			<li className={item}>
+				<Button
+					small
+					kind="danger"
+					className="self-start"
+					disabledReason={refusal}
+					pending={breaking.isPending}
+					onClick={() => breaking.damage(repository.id)}
+				>
+					Damage {repository.name}
+				</Button>
+				<p className="text-sm text-soft">
+					Bytes of a stored pack change on the disk: the next scrub names the guest, the next backup heals.
+				</p>
+			</li>
+			<li className={item}>
+				<Button
+					small
+					className="self-start"
+					disabledReason={refusal}
+					pending={clock.isPending}
+					onClick={() => clock.mutate({ ms: offsetMs + dayMs })}
+				>
+					A day later
+				</Button>
+				<p className="text-sm text-soft">
+					For schedules only: jobs, scrubs and drills that are due by then run now.
+					{offsetMs !== 0 && ` Ahead by ${Math.round(offsetMs / dayMs)} d.`}
+				</p>
+			</li>
+		</>
+	);
+}
