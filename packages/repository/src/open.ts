@@ -13,6 +13,7 @@ import { openPoint } from "./read/point-reader.ts";
 import { listPoints } from "./read/points.ts";
 import { usageOf } from "./read/usage.ts";
 import type { Repository, UpkeepOptions } from "./repository.ts";
+import { checkPlace } from "./storage/check-place.ts";
 import type { Storage } from "./storage.ts";
 import { canary } from "./upkeep/canary.ts";
 import { collect } from "./upkeep/collect.ts";
@@ -25,7 +26,8 @@ export const defaultBlockSizeBytes = 64 * 1024;
 
 /**
  * Makes a repository and opens it. The config is written last: a place where that failed holds no repository.
- * @throws {SternaError} `conflict` when there is one already; `invalid` for a key that was not copied exactly; those of the storage.
+ * @throws {SternaError} `conflict` when there is one already; `invalid` for a key that was not copied exactly; `incompatible`
+ * when the place does not refuse a second creation; those of the storage.
  */
 export async function createRepository(
 	storage: Storage,
@@ -38,6 +40,7 @@ export async function createRepository(
 			cure: "attach it, or choose another place",
 		});
 	}
+	await checkPlace(storage);
 	const keyring = newKeyring();
 	await storeKeyring(storage, repositoryId, await parseRepositoryKey(repository.key), keyring);
 	await writeConfig(storage, config);

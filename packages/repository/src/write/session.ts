@@ -5,7 +5,16 @@ import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { sealedBatchBytes } from "../codec/jobs.ts";
 import { createTombstone, type Manifest, manifestRecord, readPoint } from "../format/manifest.ts";
 import { packOwner } from "../format/pack-id.ts";
-import { createRecord, pointKey, putRecord, type SessionRecord, sealRecord, sessionKey } from "../format/records.ts";
+import {
+	createRecord,
+	type LedgerRecord,
+	ledgerKey,
+	pointKey,
+	putRecord,
+	type SessionRecord,
+	sealRecord,
+	sessionKey,
+} from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import { readVisiblePoint } from "../read/points.ts";
 import type { VolumeWriter, WriteSession } from "../repository.ts";
@@ -113,6 +122,7 @@ class Session implements WriteSession {
 		await this.#parts.nodes.flush();
 		const key = pointKey(this.pointId);
 		const manifest = sealRecord(this.#opened.sealing, key, manifestRecord(recoveryPoint, roots));
+		await this.#testify(recoveryPoint);
 		await this.#createManifest(key, manifest);
 		await this.#end();
 		return recoveryPoint;
@@ -142,6 +152,20 @@ class Session implements WriteSession {
 		}
 		const { repositoryId } = this.#opened.config;
 		return { recoveryPoint: RecoveryPoint.parse({ ...point, repositoryId, volumes: described }), roots };
+	}
+
+	/**
+	 * The ledger's entry comes before the manifest. A session object that is gone protected nothing any more, so what this
+	 * session wrote or relied on may be gone, too.
+	 */
+	async #testify({ guestId, guestName, takenAt }: RecoveryPoint): Promise<void> {
+		if ((await this.#opened.storage.size(sessionKey(this.pointId))) === null) {
+			throw new SternaError("conflict", `the session of recovery point ${this.pointId} is gone from the repository`, {
+				cure: "begin again with a new point; nothing of this one is visible",
+			});
+		}
+		const entry: LedgerRecord = { is: "point", guestId, guestName, takenAt, pruned: false };
+		await putRecord(this.#opened, ledgerKey(this.pointId), entry);
 	}
 
 	/** An answer that got lost must not turn a written point into a failed one: what stands there decides. */
