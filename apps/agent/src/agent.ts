@@ -15,6 +15,7 @@ import { openDriver } from "./driver.ts";
 import { dataFolderMode, makeFolderDurably } from "./durable-file.ts";
 import { damageFindings } from "./guests/damage.ts";
 import { DiskErrors } from "./guests/disk-errors.ts";
+import { GuestHolds } from "./guests/holds.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
 import { GuestStore } from "./guests/store.ts";
@@ -136,17 +137,19 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	};
 	const base = { hostId, dataDir, bootId, config, clock, log, hypervisor, store, places, peers, credentials, facts };
 	const queue = new GuestQueue();
+	const holds = new GuestHolds();
 	const tasksChanged = {
 		migrationChanged: report.setMigration.bind(report),
 		backupChanged: report.setBackup.bind(report),
 		restoreChanged: report.setRestore.bind(report),
 		upkeepChanged: report.setUpkeep.bind(report),
 	};
-	const guests = new Guests({ ...base, queue, announce: { guestChanged: tellGuest } });
+	const guests = new Guests({ ...base, queue, holds, announce: { guestChanged: tellGuest } });
 	undo.add(() => guests.close());
 	const context: AgentContext = {
 		...base,
 		queue,
+		holds,
 		announce: {
 			...tasksChanged,
 			guestChanged: (guestId) => {
@@ -157,7 +160,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	};
 	const migrations = (options.createMigrations ?? createMigrationService)(context);
 	undo.add(() => migrations.close());
-	const saving = (options.createSaving ?? createSavingServices)(context);
+	const saving = (options.createSaving ?? createSavingServices)(context, guests);
 	undo.add(() => saving.close());
 
 	await guests.adopt();

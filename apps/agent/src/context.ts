@@ -10,6 +10,7 @@ import type { Caller } from "@sterna/shared/protocol/rpc";
 import type { Volume } from "@sterna/shared/volume";
 import type { Logger } from "pino";
 import type { AgentConfig } from "./config.ts";
+import type { GuestHolds } from "./guests/holds.ts";
 import type { GuestQueue } from "./guests/queue.ts";
 import type { GuestStore } from "./guests/store.ts";
 import type { PoolFolder } from "./host-facts.ts";
@@ -78,6 +79,8 @@ export interface AgentContext {
 	readonly hypervisor: Hypervisor;
 	readonly store: GuestStore;
 	readonly queue: GuestQueue;
+	/** Who has which guest for a longer time than a turn. */
+	readonly holds: GuestHolds;
 	readonly places: Places;
 	readonly peers: Peers;
 	readonly announce: Announcer;
@@ -127,8 +130,6 @@ export interface BackupService {
 	plan(input: ParsedInput<"backup.plan">): Promise<Output<"backup.plan">>;
 	start(input: ParsedInput<"backup.start">): Promise<BackupReport>;
 	cancel(pointId: PointId): Promise<BackupReport>;
-	/** Cancels the guest's run, if there is one before its commit, and waits until the guest is as if there had been none. */
-	giveWay(guestId: GuestId): Promise<void>;
 	/** The runs under way and the latest that ended. */
 	reports(): BackupReport[];
 	/** Settles what an earlier life of the agent left: called once, after running guests were adopted. */

@@ -4,6 +4,7 @@ import { Runs } from "./backups/runs.ts";
 import type { AgentContext, BackupService, RepositoryService, RestoreService, UpkeepService } from "./context.ts";
 import { createFilesService } from "./files/create.ts";
 import type { FilesService } from "./files/service.ts";
+import type { Guests } from "./guests/lifecycle.ts";
 import { beginLife } from "./migrations/life.ts";
 import { Repositories } from "./repositories/repositories.ts";
 
@@ -23,6 +24,7 @@ export interface SavingTesting {
 /** The services of backups, in the order in which they build on one another. */
 export function createSavingServices(
 	context: AgentContext,
+	_guests: Guests,
 	testing: SavingTesting = {},
 ): {
 	services: SavingServices;

@@ -141,13 +141,6 @@ export class Runs implements BackupService {
 		return running.run.report();
 	}
 
-	async giveWay(guestId: GuestId): Promise<void> {
-		const running = this.#running.get(guestId);
-		if (!running) return;
-		running.cancel.abort(new SternaError("cancelled", "the backup gave way to a migration of its guest"));
-		await running.settled;
-	}
-
 	reports(): BackupReport[] {
 		return [...this.#reports.values()];
 	}
@@ -223,6 +216,15 @@ export class Runs implements BackupService {
 		const { run } = running;
 		const { pointId, guestId } = run.facts;
 		this.#running.set(guestId, running);
+		const letGo = this.#context.holds.place(guestId, {
+			reason: `is being backed up, by run ${pointId}`,
+			// A guest that is stopped is read from its files, which nobody else may write meanwhile.
+			refuses: ["start", "delete", "changeVolumes", "restore"],
+			giveWay: async () => {
+				running.cancel.abort(new SternaError("cancelled", "the backup gave way to a move of its guest"));
+				await running.settled;
+			},
+		});
 		const settle = async () => {
 			try {
 				const { state, error } = await work();
@@ -230,6 +232,7 @@ export class Runs implements BackupService {
 				if (committedPoint(run.journal)) this.#made.push(run.facts);
 			} finally {
 				this.#running.delete(guestId);
+				letGo();
 				await running.closeSession();
 			}
 			this.#forgetOld();
@@ -279,6 +282,8 @@ export class Runs implements BackupService {
 				cure: "wait for its end",
 			};
 		}
+		const held = this.#context.holds.refusal(guestId, "backup");
+		if (held) return { code: "conflict", message: `guest ${name} ${held}`, cure: "wait for its end" };
 		return guest.spec.volumes.length === 0
 			? { code: "invalid", message: `guest ${name} has no volume that could be saved` }
 			: null;

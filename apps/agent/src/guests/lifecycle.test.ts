@@ -6,6 +6,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { completeConfig } from "../config.ts";
 import { guestSpec, silent, testFolder } from "../fixtures/test-agent.ts";
 import { openPlaces } from "../places.ts";
+import { GuestHolds } from "./holds.ts";
 import { Guests } from "./lifecycle.ts";
 import { GuestQueue } from "./queue.ts";
 import { GuestStore } from "./store.ts";
@@ -22,6 +23,7 @@ async function server() {
 			hypervisor,
 			store: await GuestStore.open(dataDir),
 			queue: new GuestQueue(),
+			holds: new GuestHolds(),
 			places: await openPlaces(completeConfig({}, dataDir), hypervisor),
 			clock: { now: () => Date.now() },
 			log: silent,

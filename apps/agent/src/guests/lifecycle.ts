@@ -15,7 +15,7 @@ import { stateOf, type Transient, viewGuest } from "./view.ts";
 
 type Needs = Pick<
 	AgentContext,
-	"hypervisor" | "store" | "queue" | "places" | "clock" | "log" | "bootId" | "dataDir"
+	"hypervisor" | "store" | "queue" | "holds" | "places" | "clock" | "log" | "bootId" | "dataDir"
 > & { announce: Pick<Announcer, "guestChanged"> };
 
 /** A guest as it is now, without its place in the agent's sequence. */
@@ -113,14 +113,46 @@ export class Guests {
 		});
 	}
 
+	/**
+	 * Puts a guest here whose volumes were restored: takes the grant, lets `swap` put them into place, then stores the spec.
+	 * A guest of that id that is here must have no process, and its grant must be lower. Whatever fails in between, the same
+	 * call again completes it; so `swap` must be right also where it was done before.
+	 */
+	restore(spec: GuestSpec, epoch: Epoch, swap: () => Promise<void>): Promise<GuestView> {
+		return this.#needs.queue.run(spec.id, async () => {
+			const { store, places } = this.#needs;
+			await this.#inspect(spec.id);
+			if (this.#hasProcess(spec.id)) {
+				throw new SternaError("wrong_state", `guest ${spec.name} runs; nothing is restored over a running guest`, {
+					cure: "power it off first, or restore to a new guest",
+				});
+			}
+			await this.#makeWay(spec, epoch);
+			const conflict = claimConflict(
+				spec,
+				store.list().map((guest) => guest.spec),
+			);
+			if (conflict) throw new SternaError("conflict", conflict);
+			await this.#takeGrant(spec, epoch);
+			await swap();
+			await places.createVolumes(spec.volumes, "images");
+			await store.writeSpec(spec);
+			return this.#told(spec.id);
+		});
+	}
+
 	start(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
 		return this.#command("start", guestId, epoch, async ({ spec }) => {
-			const { store, places, clock, bootId } = this.#needs;
+			const { store, places, clock, bootId, holds } = this.#needs;
+			holds.refuseIfHeld(guestId, spec.name, "start");
 			const request = await places.startRequest(spec);
+			const sources = holds.sourcesOf(guestId);
 			await store.writeRun(guestId, { desired: "running", startedAt: clock.now(), bootId, ending: null });
 			this.#transient(guestId, "starting");
 			try {
-				const process = await this.#hypervisor.start(request);
+				const process = await (sources
+					? this.#hypervisor.startFrom(request, sources)
+					: this.#hypervisor.start(request));
 				this.#processes.set(guestId, process);
 				if (process.machine && !spec.machine) await store.writeSpec({ ...spec, machine: process.machine });
 			} catch (error) {
@@ -169,6 +201,7 @@ export class Guests {
 		await this.#needs.queue.run(guestId, async () => {
 			const { store } = this.#needs;
 			const guest = this.#decideOn("delete", guestId, epoch).guest;
+			this.#needs.holds.refuseIfHeld(guestId, guest.spec.name, "delete");
 			await store.writeRun(guestId, { desired: "deleted" });
 			refuseIfRefused(
 				guest.spec.name,

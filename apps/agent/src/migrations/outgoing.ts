@@ -68,7 +68,7 @@ export class OutgoingMoves {
 	 * @throws {SternaError} `forbidden`, `invalid`, `not_found`, `wrong_state`, `conflict`: nothing has changed then.
 	 */
 	async start({ permit: signed, target, options }: ParsedInput<"migration.start">): Promise<MigrationReport> {
-		const { hostId, queue, clock } = this.#context;
+		const { hostId, queue, holds, clock } = this.#context;
 		const permit = this.#context.verifyPermit(signed);
 		const { migrationId, guestId, epoch } = permit;
 		if (permit.sourceHostId !== hostId) {
@@ -77,12 +77,14 @@ export class OutgoingMoves {
 		if (permit.targetHostId !== target.hostId) {
 			throw new SternaError("invalid", "the permit and the address name different targets");
 		}
+		if (!this.#reports.has(migrationId)) await holds.makeWay(guestId);
 		return queue.run(guestId, async () => {
 			const known = this.#reports.get(migrationId);
 			if (known) return known;
 			refuseLatePermit(permit, clock.now());
 			const leaving = await describeGuest(this.#context, guestId);
 			const { incoming, startedAt } = leaving;
+			holds.refuseIfHeld(guestId, incoming.spec.name, "migrate");
 			const refusal = refuseLeaving(leaving, target);
 			if (refusal) throw new SternaError(refusal.code, refusal.message, refusal.cure ? { cure: refusal.cure } : {});
 			const facts: MoveFacts = {

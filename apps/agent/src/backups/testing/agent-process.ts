@@ -29,7 +29,7 @@ const agent = await startAgent({
 	config: await readConfig(dataDir),
 	log: pino({ level: "debug" }, destination({ dest: join(dataDir, "agent.log"), sync: true })),
 	linkTimes: { minBackoffMs: 50, maxBackoffMs: 200, heartbeatMs: 5000 },
-	createSaving: (context) => createSavingServices(context, { observe }),
+	createSaving: (context, guests) => createSavingServices(context, guests, { observe }),
 });
 process.once("SIGTERM", () => {
 	void agent.close().then(() => process.exit(0));

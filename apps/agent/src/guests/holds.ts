@@ -1,0 +1,55 @@
+import type { VolumeSource } from "@sterna/hypervisor/hypervisor";
+import { SternaError } from "@sterna/shared/errors";
+import type { GuestId } from "@sterna/shared/ids";
+
+/** What may not be done to a guest while something else has it. */
+export type HeldVerb = "start" | "delete" | "migrate" | "backup" | "changeVolumes" | "restore";
+
+export interface Hold {
+	/** What has the guest, as a sentence that follows its name: `is being restored`. */
+	reason: string;
+	refuses: readonly HeldVerb[];
+	/** The guest's volumes are not here yet: it is only ever started with these. */
+	sources?: readonly VolumeSource[];
+	/** Ends whatever has the guest; fulfilled when the guest is as if it had never been. Absent: nobody can make it end. */
+	giveWay?(): Promise<void>;
+}
+
+/** Who has which guest. Kept in memory: whoever holds a guest over a restart of the agent has a journal and holds it again. */
+export class GuestHolds {
+	readonly #holds = new Map<GuestId, Set<Hold>>();
+
+	/** Holds a guest until the returned function is called. */
+	place(guestId: GuestId, hold: Hold): () => void {
+		const holds = this.#holds.get(guestId) ?? new Set();
+		this.#holds.set(guestId, holds.add(hold));
+		return () => {
+			holds.delete(hold);
+			if (holds.size === 0 && this.#holds.get(guestId) === holds) this.#holds.delete(guestId);
+		};
+	}
+
+	/** Why the guest cannot do that now, as a sentence that follows its name; null when it can. */
+	refusal(guestId: GuestId, verb: HeldVerb): string | null {
+		for (const { refuses, reason } of this.#holds.get(guestId) ?? []) if (refuses.includes(verb)) return reason;
+		return null;
+	}
+
+	/** @throws {SternaError} `conflict` with what has the guest. */
+	refuseIfHeld(guestId: GuestId, name: string, verb: HeldVerb): void {
+		const reason = this.refusal(guestId, verb);
+		if (reason)
+			throw new SternaError("conflict", `guest ${name} ${reason}`, { cure: "wait for its end, or cancel it" });
+	}
+
+	/** Where the guest's volumes come from, while they are not here; null when they are. */
+	sourcesOf(guestId: GuestId): readonly VolumeSource[] | null {
+		for (const { sources } of this.#holds.get(guestId) ?? []) if (sources) return sources;
+		return null;
+	}
+
+	/** Ends whatever can be ended, for who comes first: a move. Not inside a turn of the guest's queue: what ends takes its own. */
+	async makeWay(guestId: GuestId): Promise<void> {
+		await Promise.all([...(this.#holds.get(guestId) ?? [])].map((hold) => hold.giveWay?.()));
+	}
+}
