@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { SternaError } from "@sterna/shared/errors";
-import type { GuestId } from "@sterna/shared/ids";
+import type { GuestId, VolumeId } from "@sterna/shared/ids";
+import { sparePortCount } from "@sterna/shared/volume";
 import type {
 	CreateVolume,
 	GrowVolume,
@@ -11,6 +12,7 @@ import type {
 } from "../hypervisor.ts";
 import type { SimulatedGuests } from "./guests.ts";
 import { readJsonFile, SimulatedVolume, writeJsonFile } from "./record.ts";
+import { expectState } from "./report.ts";
 
 /** Volumes without content: files that say their size and the count that a guest wrote last. */
 export class SimulatedVolumes {
@@ -46,19 +48,70 @@ export class SimulatedVolumes {
 		}
 	}
 
-	async grow(_request: GrowVolume): Promise<void> {
-		throw this.#missing("growing a volume");
+	async grow({ volumeId, path, sizeBytes }: GrowVolume): Promise<void> {
+		const volume = await this.#read({ volumeId, path });
+		if (sizeBytes < volume.simulatedVolumeBytes) {
+			throw new SternaError("invalid", `the volume ${volumeId} cannot shrink to ${sizeBytes} bytes`);
+		}
+		await writeJsonFile(path, { ...volume, simulatedVolumeBytes: sizeBytes });
 	}
 
-	async attach(_guestId: GuestId, _location: VolumeLocation): Promise<void> {
-		throw this.#missing("attaching a volume");
+	async attach(guestId: GuestId, location: VolumeLocation): Promise<void> {
+		if (!this.#guests.has(guestId)) return;
+		const guest = this.#guests.get(guestId);
+		const { volumeId, path } = location;
+		if (guest.volumes.some((volume) => volume.volumeId === volumeId)) return;
+		expectState(guest, ["running", "paused"], "attach a volume to");
+		const ports = Array.from({ length: sparePortCount }, (_, port) => port);
+		const port = ports.find((free) => guest.seats.every((seat) => seat.port !== free));
+		if (port === undefined) {
+			throw new SternaError("no_capacity", `guest ${guest.spec.name} has no spare port left`, {
+				cure: "shut the guest down and start it again",
+			});
+		}
+		await this.#read(location);
+		await this.#guests.change(guestId, {
+			volumes: [...guest.volumes, { volumeId, path }],
+			seats: [...guest.seats, { volumeId, port, moves: 0 }],
+		});
 	}
 
-	async move(_request: MoveVolume, _signal: AbortSignal): Promise<void> {
-		throw this.#missing("moving a volume");
+	async move({ guestId, volumeId, from, to, onProgress }: MoveVolume, signal: AbortSignal): Promise<void> {
+		const hasProcess = this.#guests.has(guestId);
+		const isThere = (await this.inspect({ volumeId, path: to })).exists;
+		if (isThere && !(await this.inspect({ volumeId, path: from })).exists) return;
+		const volume = await this.#read({ volumeId, path: from });
+		const totalBytes = volume.simulatedVolumeBytes;
+		try {
+			if (signal.aborted) throw new SternaError("cancelled", `moving the volume ${volumeId} was cancelled`);
+			await writeJsonFile(to, volume);
+			onProgress({ totalBytes, transferredBytes: 0 });
+			if (signal.aborted) throw new SternaError("cancelled", `moving the volume ${volumeId} was cancelled`);
+			if (hasProcess) await this.#seatAnew(guestId, { volumeId, path: to });
+			onProgress({ totalBytes, transferredBytes: totalBytes });
+		} catch (error) {
+			await rm(to, { force: true });
+			throw error;
+		}
+		await rm(from, { force: true });
 	}
 
-	#missing(what: string): SternaError {
-		return new SternaError("internal", `${what} is not built yet (${this.#guests.ids().length} guests)`);
+	async #seatAnew(guestId: GuestId, { volumeId, path }: VolumeLocation): Promise<void> {
+		const guest = this.#guests.get(guestId);
+		const before = guest.seats.find((seat) => seat.volumeId === volumeId) ?? { volumeId, port: null, moves: 0 };
+		const isOther = (one: { volumeId: VolumeId }) => one.volumeId !== volumeId;
+		const seats = [...guest.seats.filter(isOther), { ...before, moves: before.moves + 1 }];
+		const order = guest.volumes.map((volume) => volume.volumeId);
+		await this.#guests.change(guestId, {
+			volumes: guest.volumes.map((volume) => (isOther(volume) ? volume : { volumeId, path })),
+			seats: seats.sort((a, b) => order.indexOf(a.volumeId) - order.indexOf(b.volumeId)),
+		});
+	}
+
+	/** @throws {SternaError} `not_found` */
+	async #read({ volumeId, path }: VolumeLocation): Promise<SimulatedVolume> {
+		const volume = await readJsonFile(path, SimulatedVolume);
+		if (volume === null) throw new SternaError("not_found", `the volume ${volumeId} is not there`);
+		return volume;
 	}
 }
