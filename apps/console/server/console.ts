@@ -11,6 +11,7 @@ import { joinLines } from "./agents/install.ts";
 import { createJoinToken } from "./agents/join-tokens.ts";
 import { AgentPort } from "./agents/port.ts";
 import { Authority } from "./authority/authority.ts";
+import { type Backups, openBackups } from "./backups/backups.ts";
 import { Changes } from "./changes.ts";
 import type { Core } from "./core.ts";
 import { openDatabase } from "./db/database.ts";
@@ -54,6 +55,7 @@ export interface Console {
 	readonly rollups: Rollups;
 	readonly tickets: Tickets;
 	readonly serial: SerialDoor;
+	readonly backups: Backups;
 	/** A join line for a new server; `browserHost` is the name by which the admin reached this console. */
 	createJoinToken(request: { actor: string; remark: string; browserHost: string | null }): Promise<JoinTokenView>;
 	close(): Promise<void>;
@@ -109,6 +111,7 @@ export async function startConsole(
 			},
 			disconnected: (hostId) => {
 				Object.assign(inventory.host(hostId), { connected: false, silentSince: now() });
+				backups.disconnected(hostId);
 				changes.touch("overview", "hosts", "guests", `host:${hostId}`);
 			},
 			resumeAfter: (hostId) => inventory.host(hostId).lastReport ?? undefined,
@@ -128,6 +131,8 @@ export async function startConsole(
 		const intake = new Intake(core, {
 			guestReported: (_hostId, guestId) => moves.settle(guestId),
 			migrationReported: (_hostId, report) => moves.reported(report),
+			taskReported: (hostId, task) => backups.reported(hostId, task),
+			tasksKnown: (hostId, ids) => backups.settle(hostId, ids),
 			findingsReported: (hostId, found) => findings.receive(hostId, found),
 			metricsSampled: (hostId, guests) => {
 				const { metrics } = inventory.host(hostId);
@@ -149,6 +154,7 @@ export async function startConsole(
 				hub.drop(hostId, "the whole state is needed");
 			},
 		});
+		const backups = await openBackups({ core, hub, dataDir: environment.dataDir });
 		const actions = new GuestActions({ core, hub, existence, driver });
 		const tickets = new Tickets(now);
 		const serial = new SerialDoor({ core, hub, people, tickets });
@@ -169,6 +175,7 @@ export async function startConsole(
 				async () => evacuations.tick(),
 				() => existence.tick(),
 				() => findings.decide(),
+				...backups.ticks,
 				watchSilence(core, alarms),
 				() => people.sweep(),
 			]),
@@ -177,7 +184,7 @@ export async function startConsole(
 
 		return {
 			...{ core, log, environment, people, hub, agentPort, admission, actions, existence },
-			...{ driver, evacuations, findings, rollups, tickets, serial },
+			...{ driver, evacuations, findings, rollups, tickets, serial, backups },
 			createJoinToken: async ({ actor, remark, browserHost }) => {
 				const dial = environment.agentAddress ?? browserHost ?? hostname();
 				const { secret, expiresAt } = await createJoinToken(db, { createdBy: actor, remark, now: now() });

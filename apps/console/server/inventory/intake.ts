@@ -6,6 +6,7 @@ import { endedMigrationStates, type MigrationReport } from "@sterna/shared/migra
 import type { ReportEvent, TrackedReport } from "@sterna/shared/protocol/report";
 import { eq } from "drizzle-orm";
 import { judgeGuest, judgeMigration } from "../agents/restriction.ts";
+import type { TaskReport } from "../backups/backups.ts";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import type { GuestEntry, HostEntry } from "./inventory.ts";
@@ -16,6 +17,10 @@ export interface IntakeListener {
 	guestReported(hostId: HostId, guestId: GuestId): Promise<void>;
 	migrationReported(hostId: HostId, report: MigrationReport): Promise<void>;
 	findingsReported(hostId: HostId, findings: Finding[]): Promise<void>;
+	/** A backup, restore or upkeep. False: it is not the host's to say. */
+	taskReported(hostId: HostId, task: TaskReport): Promise<boolean>;
+	/** A snapshot: these are all the tasks that the host knows. */
+	tasksKnown(hostId: HostId, ids: ReadonlySet<string>): Promise<void>;
 	/** `guests`: those that this sample speaks of. */
 	metricsSampled(hostId: HostId, guests: readonly GuestEntry[]): void;
 	/** A host spoke for what is not its own. */
@@ -51,6 +56,7 @@ export class Intake {
 				this.#forgetReports(host);
 				for (const migration of event.migrations) await this.#migration(host, migration);
 				for (const guest of event.guests) await this.#guest(host, guest);
+				await this.#tasks(host, event);
 				await this.#listener.findingsReported(host.id, event.findings);
 				if (event.metrics) this.#hostMetrics(host, event.metrics);
 				this.#core.changes.touch("overview", "hosts", "guests", `host:${host.id}`);
@@ -66,9 +72,11 @@ export class Intake {
 			case "migration.changed":
 				return this.#migration(host, event.migration);
 			case "backup.changed":
+				return this.#task(host, { kind: "backup", report: event.backup });
 			case "restore.changed":
+				return this.#task(host, { kind: "restore", report: event.restore });
 			case "upkeep.changed":
-				return;
+				return this.#task(host, { kind: "upkeep", report: event.upkeep });
 			case "metrics.sampled":
 				this.#hostMetrics(host, event.host);
 				this.#listener.metricsSampled(host.id, this.#guestMetrics(host, event.guests));
@@ -133,6 +141,25 @@ export class Intake {
 		await this.#listener.migrationReported(host.id, report);
 	}
 
+	/** The snapshot names every task of the host; what it does not name is not there. */
+	async #tasks(host: HostEntry, { backups, restores, upkeeps }: ReportEvent & { type: "snapshot" }): Promise<void> {
+		for (const report of backups) await this.#task(host, { kind: "backup", report });
+		for (const report of restores) await this.#task(host, { kind: "restore", report });
+		for (const report of upkeeps) await this.#task(host, { kind: "upkeep", report });
+		const named = [
+			...backups.map(({ pointId }) => pointId),
+			...restores.map(({ restoreId }) => restoreId),
+			...upkeeps.map(({ upkeepId }) => upkeepId),
+		];
+		await this.#listener.tasksKnown(host.id, new Set(named));
+	}
+
+	async #task(host: HostEntry, task: TaskReport): Promise<void> {
+		const believed = task.report.hostId === host.id && (await this.#listener.taskReported(host.id, task));
+		if (believed) return;
+		await this.#listener.foreignReport(host.id, `a ${task.kind} that was not ordered`, idOf(task));
+	}
+
 	#hostMetrics(host: HostEntry, sample: HostMetrics): void {
 		const { changes, now } = this.#core;
 		host.metrics = { ...sample, at: plausibleTime(sample.at, now()) };
@@ -155,5 +182,16 @@ export class Intake {
 
 	#touchGuest(guestId: GuestId, hostId: HostId): void {
 		this.#core.changes.touch("overview", "guests", "hosts", `guest:${guestId}`, `host:${hostId}`);
+	}
+}
+
+function idOf({ kind, report }: TaskReport): string {
+	switch (kind) {
+		case "backup":
+			return report.pointId;
+		case "restore":
+			return report.restoreId;
+		case "upkeep":
+			return report.upkeepId;
 	}
 }

@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { fromNodeHeaders } from "better-auth/node";
 import type { Console } from "../console.ts";
 import type { Session } from "../context.ts";
 import { dropInternalHeaders, secure } from "./headers.ts";
@@ -36,6 +37,13 @@ export async function listenWeb(console: Console, pages: Pages | null): Promise<
 		const { pathname } = new URL(request.url, "http://console");
 		if (pathname === "/healthz") return answerJson(response, { ok: true });
 		if (pathname.startsWith(trpcPath)) return void answerTrpc(request, response, { console, origins, caller: null });
+		if (pathname.startsWith(filesPath) && request.method === "GET") {
+			const ticket = pathname.slice(filesPath.length);
+			return void sendFile(console, ticket, request, response).catch((err) => {
+				log.error({ err }, "file not sent");
+				response.destroy();
+			});
+		}
 		if (!pages) return answerText(response, 404, "this console serves no pages");
 		pages.answer(request, response).catch((err) => {
 			log.error({ err, pathname }, "page failed");
@@ -54,6 +62,14 @@ export async function listenWeb(console: Console, pages: Pages | null): Promise<
 			return closeServer(server);
 		},
 	};
+}
+
+const filesPath = "/api/files/";
+
+/** A file out of a backup, for the ticket in its address. */
+async function sendFile(console: Console, ticket: string, request: IncomingMessage, response: ServerResponse) {
+	const session = await console.people.sessionOf(fromNodeHeaders(request.headers));
+	await console.backups.downloads.answer(ticket, session, response);
 }
 
 /** The person at this machine: who can open the socket is the console's own user or root. */
