@@ -8,8 +8,11 @@ export type GuestSettings = {
 	beat?: string;
 	/** 20 is the shortest that holds under TCG. */
 	beatMs?: number;
-	/** `tree` and `verify` put a file system on the first disk; `verify` only checks the tree that is there. */
-	load?: "light" | "writer" | "tree" | "verify";
+	/**
+	 * `tree` and `verify` put a file system on the first disk; `verify` only checks the tree that is there. `idle` leaves
+	 * the disk alone.
+	 */
+	load?: "light" | "writer" | "tree" | "verify" | "idle";
 	/** What the tree's files follow from, with the number of the generation. */
 	seed?: number;
 	/** About the size of a generation of the tree, and the pause between two. */
