@@ -13,7 +13,10 @@ export interface Codec {
 
 /** The bundle has the worker beside the main program, under this name. */
 const workerUrl = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./codec-worker.js", import.meta.url);
-const maxThreads = 4;
+/** More would take processors from guests and 40 MiB of memory each; two hash and seal as fast as storage takes it. */
+const maxThreads = 2;
+/** Node frees the buffer of each sealed block when it collects the young generation: often, so that few wait for it. */
+const resourceLimits = { maxYoungGenerationSizeMb: 2 };
 /** A thread has the next job at hand when it ends one. */
 const jobsPerThread = 2;
 
@@ -24,7 +27,7 @@ interface Thread {
 }
 
 /**
- * A codec with a thread per processor, at most 4, each started when it is first needed. They do not keep the process alive
+ * A codec with a thread per processor, at most 2, each started when it is first needed. They do not keep the process alive
  * while nothing is asked of them.
  */
 export function startCodec(): Codec {
@@ -34,7 +37,7 @@ export function startCodec(): Codec {
 	let closed = false;
 
 	function startThread(): Thread {
-		const thread: Thread = { worker: new Worker(workerUrl, { name: "repository-codec" }), waiting: [] };
+		const thread: Thread = { worker: new Worker(workerUrl, { name: "repository-codec", resourceLimits }), waiting: [] };
 		thread.worker.unref();
 		thread.worker.on("message", (result: unknown) => {
 			thread.waiting.shift()?.resolve(result);

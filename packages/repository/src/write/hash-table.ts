@@ -1,9 +1,11 @@
 import type { PackId } from "../format/pack-id.ts";
-import { hashBytes, type Reference } from "../format/reference.ts";
+import type { Reference } from "../format/reference.ts";
 
-const bytesPerSlot = hashBytes + 12;
+/** Half of a hash tells blocks apart: keyed hashes meet in 128 bits by chance only, and a restore would notice. */
+const keptHashBytes = 16;
+const bytesPerSlot = keptHashBytes + 12;
 const firstSlots = 1 << 12;
-/** 44 bytes a slot: 44 MiB, filled to three quarters: 48 GiB of disk in blocks of 64 KiB. */
+/** 28 bytes a slot: 28 MiB, filled to three quarters: 48 GiB of disk in blocks of 64 KiB. */
 export const maxSlots = 1 << 20;
 const compressedBit = 0x8000_0000;
 
@@ -13,7 +15,7 @@ const compressedBit = 0x8000_0000;
  */
 export class HashTable {
 	#slots = firstSlots;
-	#hashes: Uint8Array = new Uint8Array(firstSlots * hashBytes);
+	#hashes: Uint8Array = new Uint8Array(firstSlots * keptHashBytes);
 	/** Pack's index and 1, offset, length and flag. 0: free. */
 	#places: Uint32Array = new Uint32Array(firstSlots * 3);
 	#count = 0;
@@ -40,7 +42,7 @@ export class HashTable {
 		if (!packId) return null;
 		const lengthAndFlag = this.#places[slot * 3 + 2] ?? 0;
 		return {
-			hash: this.#hashes.slice(slot * hashBytes, (slot + 1) * hashBytes),
+			hash: new Uint8Array(hash),
 			packId,
 			offset: this.#places[slot * 3 + 1] ?? 0,
 			storedBytes: lengthAndFlag & 0x00ff_ffff,
@@ -56,7 +58,7 @@ export class HashTable {
 		}
 		const slot = this.#slot(hash);
 		if (this.#places[slot * 3] !== 0) return;
-		this.#hashes.set(hash, slot * hashBytes);
+		this.#hashes.set(hash.subarray(0, keptHashBytes), slot * keptHashBytes);
 		this.#places[slot * 3] = this.#packIndex(packId) + 1;
 		this.#places[slot * 3 + 1] = offset;
 		this.#places[slot * 3 + 2] = (storedBytes | (compressed ? compressedBit : 0)) >>> 0;
@@ -73,24 +75,25 @@ export class HashTable {
 
 	/** Where the hash is or would be. Keyed hashes are evenly spread, so their first bytes choose the slot. */
 	#slot(hash: Uint8Array): number {
+		const wanted = hash.subarray(0, keptHashBytes);
 		const first = (hash[0] ?? 0) | ((hash[1] ?? 0) << 8) | ((hash[2] ?? 0) << 16) | ((hash[3] ?? 0) << 24);
 		for (let slot = (first >>> 0) % this.#slots; ; slot = (slot + 1) % this.#slots) {
 			if (this.#places[slot * 3] === 0) return slot;
-			const at = slot * hashBytes;
-			if (Buffer.compare(this.#hashes.subarray(at, at + hashBytes), hash) === 0) return slot;
+			const at = slot * keptHashBytes;
+			if (Buffer.compare(this.#hashes.subarray(at, at + keptHashBytes), wanted) === 0) return slot;
 		}
 	}
 
 	#grow(): void {
 		const [hashes, places, slots] = [this.#hashes, this.#places, this.#slots];
 		this.#slots = slots * 2;
-		this.#hashes = new Uint8Array(this.#slots * hashBytes);
+		this.#hashes = new Uint8Array(this.#slots * keptHashBytes);
 		this.#places = new Uint32Array(this.#slots * 3);
 		for (let slot = 0; slot < slots; slot++) {
 			if (places[slot * 3] === 0) continue;
-			const hash = hashes.subarray(slot * hashBytes, (slot + 1) * hashBytes);
+			const hash = hashes.subarray(slot * keptHashBytes, (slot + 1) * keptHashBytes);
 			const to = this.#slot(hash);
-			this.#hashes.set(hash, to * hashBytes);
+			this.#hashes.set(hash, to * keptHashBytes);
 			this.#places.set(places.subarray(slot * 3, slot * 3 + 3), to * 3);
 		}
 	}
