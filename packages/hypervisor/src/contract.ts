@@ -85,6 +85,24 @@ export function describeHypervisorContract(name: string, make: () => Promise<Dri
 				await unharmed(spec.id);
 			});
 
+			test("a picture of the screen is a PNG, also of a paused guest, and nothing of it is left", async () => {
+				const { spec } = await startGuest();
+				const signature = Buffer.from("89504e470d0a1a0a", "hex");
+				expect(Buffer.from(await a.screenshot(spec.id)).subarray(0, 8)).toEqual(signature);
+				await a.pause(spec.id);
+				expect(Buffer.from(await a.screenshot(spec.id)).subarray(0, 8)).toEqual(signature);
+				await a.resume(spec.id);
+				await unharmed(spec.id);
+				await a.powerOff(spec.id);
+				await expect(a.screenshot(spec.id)).rejects.toMatchObject({ code: "not_found" });
+			});
+
+			test("a guest without an agent is not said to have one that answers", async () => {
+				const { spec } = await startGuest();
+				expect(await a.isGuestAgentAlive(spec.id, 300)).toBe(false);
+				await unharmed(spec.id);
+			});
+
 			test("what is written to the serial line reaches the guest", async () => {
 				const { spec } = await startGuest();
 				await a.serialWrite(spec.id, Buffer.from("x"));
