@@ -21,6 +21,7 @@ import { Evacuations } from "./evacuations/executor.ts";
 import { EventLog } from "./events/log.ts";
 import { GuestActions } from "./guests/actions.ts";
 import { GuestExistence } from "./guests/existence.ts";
+import { GuestVolumes } from "./guests/volumes.ts";
 import { Findings } from "./health/findings.ts";
 import { Admission } from "./hosts/admission.ts";
 import { Intake } from "./inventory/intake.ts";
@@ -56,6 +57,7 @@ export interface Console {
 	readonly tickets: Tickets;
 	readonly serial: SerialDoor;
 	readonly backups: Backups;
+	readonly volumes: GuestVolumes;
 	/** A join line for a new server; `browserHost` is the name by which the admin reached this console. */
 	createJoinToken(request: { actor: string; remark: string; browserHost: string | null }): Promise<JoinTokenView>;
 	close(): Promise<void>;
@@ -156,6 +158,7 @@ export async function startConsole(
 		});
 		const backups = await openBackups({ core, hub, dataDir: environment.dataDir });
 		const actions = new GuestActions({ core, hub, existence, driver });
+		const volumes = new GuestVolumes(core, hub);
 		const tickets = new Tickets(now);
 		const serial = new SerialDoor({ core, hub, people, tickets });
 
@@ -184,7 +187,7 @@ export async function startConsole(
 
 		return {
 			...{ core, log, environment, people, hub, agentPort, admission, actions, existence },
-			...{ driver, evacuations, findings, rollups, tickets, serial, backups },
+			...{ driver, evacuations, findings, rollups, tickets, serial, backups, volumes },
 			createJoinToken: async ({ actor, remark, browserHost }) => {
 				const dial = environment.agentAddress ?? browserHost ?? hostname();
 				const { secret, expiresAt } = await createJoinToken(db, { createdBy: actor, remark, now: now() });

@@ -13,7 +13,10 @@ const answerTimeoutMs = 30_000;
  * Asks the demo to break something: one JSON line over its unix socket, one back.
  * @throws {SternaError} `unavailable` with the demo's words.
  */
-export function breakSomething(socketPath: string, request: { action: DemoAction; host: string }): Promise<void> {
+export function breakSomething(
+	socketPath: string,
+	request: { action: DemoAction; host: string } | { action: "damageRepository"; repositoryId: string },
+): Promise<void> {
 	return new Promise((resolve, reject) => {
 		const socket = connect(socketPath);
 		let text = "";

@@ -2,6 +2,8 @@ import { hostReserveBytes } from "@sterna/shared/guest";
 import { worstFinding } from "@sterna/shared/health";
 import { formatBytes, formatDuration } from "@sterna/shared/units";
 import { and, desc, eq, gte } from "drizzle-orm";
+import type { Backups } from "../backups/backups.ts";
+import { backupDecisions, backupTasks } from "../backups/present-overview.ts";
 import { summaryOf } from "../backups/protection.ts";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
@@ -21,7 +23,7 @@ const maxTasks = 12;
 const recentMs = 24 * 3_600_000;
 
 /** Is anything wrong, what is being done, what needs me. */
-export async function overview(core: Core, demo: boolean): Promise<Overview> {
+export async function overview(core: Core, backups: Backups, demo: boolean): Promise<Overview> {
 	const { inventory, events, now } = core;
 	const at = now();
 	const hosts = [...inventory.hosts.values()].filter((host) => host.revokedAt === null);
@@ -69,8 +71,15 @@ export async function overview(core: Core, demo: boolean): Promise<Overview> {
 			};
 		}),
 		moreHosts: byUrgency.length - shown.length,
-		tasks: [...running.map(evacuationTask), ...moves.map((move) => moveTask(move, inventory, at))].slice(0, maxTasks),
-		decisions: decisionsOf(byUrgency, running, inventory, at),
+		tasks: [
+			...running.map(evacuationTask),
+			...moves.map((move) => moveTask(move, inventory, at)),
+			...backupTasks(core, backups),
+		].slice(0, maxTasks),
+		decisions: [...decisionsOf(byUrgency, running, inventory, at), ...(await backupDecisions(core, backups))].slice(
+			0,
+			20,
+		),
 		events: rows,
 		demo,
 	};

@@ -1,7 +1,6 @@
 import { SternaError } from "@sterna/shared/errors";
 import { HostId, RepositoryId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../backups/not-built.ts";
 import { breakSomething, DemoAction } from "../demo.ts";
 import { adminProcedure, router, viewerProcedure } from "../trpc.ts";
 
@@ -15,7 +14,7 @@ export const demo = router({
 		.output(z.object({ active: z.boolean(), actions: z.array(DemoAction), clockOffsetMs: z.number() }))
 		.query(({ ctx }) => {
 			const active = ctx.console.environment.demoSocket !== null;
-			return { active, actions: active ? DemoAction.options : [], clockOffsetMs: 0 };
+			return { active, actions: active ? DemoAction.options : [], clockOffsetMs: ctx.console.backups.clock.offsetMs };
 		}),
 	/** Sets the clock of backup schedules off against the real one, so that nobody has to wait for the night. */
 	setClockOffset: adminProcedure
@@ -28,19 +27,40 @@ export const demo = router({
 			}),
 		)
 		.output(z.object({ clockOffsetMs: z.number() }))
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input: { ms } }) => {
+			const { environment, backups, core } = ctx.console;
+			if (!environment.demoSocket) throw notDemo();
+			backups.clock.setOffset(ms);
+			await core.events.append({
+				...{ kind: "demo.clockSet", actor: ctx.user.name, objects: [] },
+				sentence: `${ctx.user.name} set the clock of backup schedules off by ${Math.round(ms / 60_000)} min`,
+			});
+			return { clockOffsetMs: ms };
+		}),
 	/** Damages the repository on its disk, behind everybody's back: the next scrub finds it. */
 	breakRepository: adminProcedure
 		.input(z.strictObject({ id: RepositoryId }))
 		.output(z.object({ message: z.string() }))
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input }) => {
+			const { environment, backups, core } = ctx.console;
+			const { demoSocket } = environment;
+			const { id, name, kind } = backups.repositories.get(input.id);
+			if (!demoSocket) throw notDemo();
+			if (kind !== "directory") throw new SternaError("wrong_state", "the demo damages repositories in folders only");
+			await breakSomething(demoSocket, { action: "damageRepository", repositoryId: id });
+			await core.events.append({
+				...{ kind: "demo.broken", actor: ctx.user.name, objects: [{ type: "repository", id, name }] },
+				sentence: `${ctx.user.name} asked the demo to damage the repository ${name}`,
+			});
+			return { message: `${name} is damaged; the next scrub finds it` };
+		}),
 	break: adminProcedure
 		.input(z.strictObject({ action: DemoAction, hostId: HostId }))
 		.output(z.object({ message: z.string() }))
 		.mutation(async ({ ctx, input: { action, hostId } }) => {
 			const { demoSocket } = ctx.console.environment;
 			const { name, id } = ctx.console.core.inventory.host(hostId);
-			if (!demoSocket) throw new SternaError("wrong_state", "this console is not a demo; nothing is broken on purpose");
+			if (!demoSocket) throw notDemo();
 			await breakSomething(demoSocket, { action, host: name });
 			await ctx.console.core.events.append({
 				kind: "demo.broken",
@@ -51,3 +71,7 @@ export const demo = router({
 			return { message: `${name}: ${action}` };
 		}),
 });
+
+function notDemo(): SternaError {
+	return new SternaError("wrong_state", "this console is not a demo; nothing is broken on purpose");
+}

@@ -5,7 +5,6 @@ import { MigrationOptions } from "@sterna/shared/migration";
 import { ResourceName } from "@sterna/shared/names";
 import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { z } from "zod";
-import { notBuilt } from "../backups/not-built.ts";
 import { NewGuest } from "../guests/new-guest.ts";
 import { planCreate } from "../guests/plan-create.ts";
 import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
@@ -144,22 +143,22 @@ export const guests = router({
 	setTags: adminProcedure
 		.input(z.strictObject({ id: GuestId, tags: z.array(Tag).max(20) }))
 		.output(z.object({ id: GuestId, tags: z.array(Tag) }))
-		.mutation(() => notBuilt()),
+		.mutation(({ ctx, input }) => ctx.console.volumes.setTags(input, ctx.user.name)),
 	/** Makes a disk larger, also while the guest runs. */
 	growVolume: adminProcedure
 		.input(z.strictObject({ id: GuestId, volumeId: VolumeId, sizeBytes: VolumeSizeBytes }))
 		.output(changed)
-		.mutation(() => notBuilt()),
+		.mutation(({ ctx, input }) => ctx.console.volumes.grow(input, ctx.user.name)),
 	/** Gives the guest another disk, empty, also while it runs. */
 	attachVolume: adminProcedure
 		.input(z.strictObject({ id: GuestId, pool: ResourceName, sizeBytes: VolumeSizeBytes }))
 		.output(z.object({ id: GuestId, volumeId: VolumeId }))
-		.mutation(() => notBuilt()),
+		.mutation(({ ctx, input }) => ctx.console.volumes.attach(input, ctx.user.name)),
 	/** Moves a disk to another pool of the same host, also while the guest runs. */
 	moveVolume: adminProcedure
 		.input(z.strictObject({ id: GuestId, volumeId: VolumeId, pool: ResourceName }))
 		.output(changed)
-		.mutation(() => notBuilt()),
+		.mutation(({ ctx, input }) => ctx.console.volumes.move(input, ctx.user.name)),
 
 	/** Opens the guest's serial line for writing too. The ticket is the first frame on the WebSocket at `path`. */
 	openSerial: operatorProcedure

@@ -6,5 +6,7 @@ export const overview = router({
 	/** Is anything wrong, what is being done, what needs me. */
 	get: viewerProcedure
 		.output(Overview)
-		.query(({ ctx: { console } }) => overviewOf(console.core, console.environment.demoSocket !== null)),
+		.query(({ ctx: { console } }) =>
+			overviewOf(console.core, console.backups, console.environment.demoSocket !== null),
+		),
 });

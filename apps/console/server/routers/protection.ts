@@ -1,6 +1,9 @@
 import { GuestId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../backups/not-built.ts";
+import { protectionOf, urgencyOf } from "../backups/present-protection.ts";
+import { summaryOf } from "../backups/protection.ts";
+import type { GuestEntry } from "../inventory/inventory.ts";
+import { cutPage, matches } from "../present/paging.ts";
 import { router, viewerProcedure } from "../trpc.ts";
 import { ProtectionState, ProtectionSummary, pageOf, paging } from "../views.ts";
 import { Protection } from "../views-backups.ts";
@@ -17,10 +20,33 @@ export const protection = router({
 			}),
 		)
 		.output(pageOf(Protection))
-		.query(() => notBuilt()),
+		.query(async ({ ctx: { console }, input }) => {
+			const { core, backups } = console;
+			const guests = [...core.inventory.guests.values()].filter(
+				({ existence, name, protection: how }) =>
+					existence === "present" &&
+					matches(input.filter, name) &&
+					(!input.state || (how !== null && input.state.includes(how.state))),
+			);
+			const page = cutPage(guests, input, keys[input.sort], keys.guest);
+			return {
+				rows: await Promise.all(page.items.map((guest) => protectionOf(core, backups, guest))),
+				total: page.total,
+			};
+		}),
 	get: viewerProcedure
 		.input(z.strictObject({ guestId: GuestId }))
 		.output(Protection)
-		.query(() => notBuilt()),
-	summary: viewerProcedure.output(ProtectionSummary).query(() => notBuilt()),
+		.query(({ ctx: { console }, input }) =>
+			protectionOf(console.core, console.backups, console.core.inventory.guest(input.guestId)),
+		),
+	summary: viewerProcedure
+		.output(ProtectionSummary)
+		.query(({ ctx: { console } }) => summaryOf(console.core.inventory.guests.values())),
 });
+
+const keys = {
+	urgency: urgencyOf,
+	guest: ({ name }: GuestEntry) => name,
+	age: ({ protection: how }: GuestEntry) => how?.recoveryPointAgeMs ?? null,
+};

@@ -1,7 +1,9 @@
 import { DrillCheck, RestoreMode, TaskState } from "@sterna/shared/backup";
+import { SternaError } from "@sterna/shared/errors";
 import { GuestId, PointId, RestoreId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../backups/not-built.ts";
+import type { Backups } from "../backups/backups.ts";
+import { listRestores, restorePlanView, restoreView } from "../backups/present-restores.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import { pageOf, paging } from "../views.ts";
 import { RestorePlan, RestoreRequest, RestoreRow, RestoreView } from "../views-backups.ts";
@@ -14,12 +16,27 @@ export const restores = router({
 	plan: operatorProcedure
 		.input(RestoreRequest)
 		.output(RestorePlan)
-		.query(() => notBuilt()),
+		.query(async ({ ctx: { console }, input }) => {
+			const { core, backups } = console;
+			return restorePlanView(core, backups, await backups.restores.plan(input));
+		}),
 	/** Begins it. Operators restore to new guests; over an existing one, or a disk into one, only admins do. */
 	start: operatorProcedure
 		.input(RestoreRequest)
 		.output(begun)
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input }) => {
+			if (input.target.kind !== "new" && ctx.user.role !== "admin") {
+				throw new SternaError(
+					"forbidden",
+					`changing an existing guest by a restore needs the role admin; ${ctx.user.name} is ${ctx.user.role}`,
+					{
+						cure: "restore to a new guest, or ask an admin",
+					},
+				);
+			}
+			const { id } = await ctx.console.backups.restores.start(input, ctx.user.name);
+			return { id };
+		}),
 	/** The newest first by default. */
 	list: viewerProcedure
 		.input(
@@ -34,20 +51,30 @@ export const restores = router({
 			}),
 		)
 		.output(pageOf(RestoreRow))
-		.query(() => notBuilt()),
+		.query(({ ctx: { console }, input }) => listRestores(console.core, console.backups, input)),
 	get: viewerProcedure
 		.input(one)
 		.output(RestoreView)
-		.query(() => notBuilt()),
+		.query(async ({ ctx: { console }, input }) =>
+			restoreView(console.core, console.backups, await console.backups.restores.get(input.id)),
+		),
 	cancel: operatorProcedure
 		.input(one)
 		.output(z.object({ state: TaskState }))
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input }) => {
+			const { restores: all } = ctx.console.backups;
+			const restore = await all.get(input.id);
+			await all.cancel(restore, ctx.user.name);
+			return { state: restore.state };
+		}),
 	/** The drill's picture: PNG, base64. It may show what the guest shows on its screen. */
 	screenshot: operatorProcedure
 		.input(one)
 		.output(z.object({ png: z.string() }))
-		.query(() => notBuilt()),
+		.query(async ({ ctx: { console }, input }) => {
+			const { restores: all } = console.backups;
+			return { png: await all.screenshot(await all.get(input.id)) };
+		}),
 	/** Boots the point, or the guest's newest one, without networks, checks that it works, and throws it away. */
 	drill: operatorProcedure
 		.input(
@@ -57,5 +84,23 @@ export const restores = router({
 			]),
 		)
 		.output(begun)
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input }) => {
+			const { core, backups } = ctx.console;
+			const point =
+				"pointId" in input
+					? await backups.catalogue.get(input.pointId)
+					: await newestWhole(backups, core.inventory.guest(input.guestId));
+			const { id } = await backups.restores.drill(point, input.check, ctx.user.name, null);
+			return { id };
+		}),
 });
+
+/** @throws {SternaError} `not_found` for a guest without a whole recovery point. */
+async function newestWhole({ catalogue }: Backups, guest: { id: GuestId; name: string }) {
+	const point = (await catalogue.pointsOf(guest.id)).find(({ damage }) => damage === null);
+	if (!point)
+		throw new SternaError("not_found", `${guest.name} has no whole recovery point to prove`, {
+			cure: "back it up first",
+		});
+	return point;
+}

@@ -1,6 +1,6 @@
 import { BackupJobId, GuestId, PointId, RepositoryId } from "@sterna/shared/ids";
 import { z } from "zod";
-import { notBuilt } from "../backups/not-built.ts";
+import { listRuns, runView } from "../backups/present-runs.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import { pageOf, paging } from "../views.ts";
 import { RunRow, RunState, RunView } from "../views-backups.ts";
@@ -22,19 +22,34 @@ export const runs = router({
 			}),
 		)
 		.output(pageOf(RunRow))
-		.query(() => notBuilt()),
+		.query(({ ctx: { console }, input }) => listRuns(console.core, console.backups, input)),
 	get: viewerProcedure
 		.input(one)
 		.output(RunView)
-		.query(() => notBuilt()),
+		.query(async ({ ctx: { console }, input }) =>
+			runView(console.core, console.backups, await console.backups.runs.get(input.pointId)),
+		),
 	/** Before its commit only; one that has not begun yet is taken from the queue. */
 	cancel: operatorProcedure
 		.input(one)
 		.output(z.object({ state: RunState }))
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input }) => {
+			const { runs } = ctx.console.backups;
+			const { state } = await runs.cancel(await runs.get(input.pointId), ctx.user.name);
+			return { state };
+		}),
 	/** Backs the guest up now. */
 	start: operatorProcedure
 		.input(z.strictObject({ guestId: GuestId, repositoryId: RepositoryId }))
 		.output(z.object({ pointId: PointId }))
-		.mutation(() => notBuilt()),
+		.mutation(async ({ ctx, input }) => {
+			const { core, backups } = ctx.console;
+			const repository = backups.repositories.get(input.repositoryId);
+			const { pointId } = await backups.scheduler.runGuest(
+				core.inventory.guest(input.guestId),
+				repository,
+				ctx.user.name,
+			);
+			return { pointId };
+		}),
 });

@@ -1,0 +1,202 @@
+import type { Tag } from "@sterna/backup/job";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import { GuestSpec } from "@sterna/shared/guest";
+import { type GuestId, newId, VolumeId } from "@sterna/shared/ids";
+import type { Output } from "@sterna/shared/protocol/commands";
+import { formatBytes } from "@sterna/shared/units";
+import { eq } from "drizzle-orm";
+import type { AgentHub } from "../agents/hub.ts";
+import type { Core } from "../core.ts";
+import * as tables from "../db/schema.ts";
+import type { GuestEntry } from "../inventory/inventory.ts";
+import { isNewer } from "../inventory/sequence.ts";
+import { situationOf } from "../inventory/standing.ts";
+import { isUnheard } from "./existence.ts";
+import { GuestLocks } from "./locks.ts";
+
+const quickTimeoutMs = 60_000;
+/** A volume is copied while the guest runs; terabytes take their time. */
+const moveTimeoutMs = 24 * 3_600_000;
+
+/** A guest's disks and tags. Every command to the agent can be repeated: after a lost answer the same request finishes it. */
+export class GuestVolumes {
+	readonly #core: Core;
+	readonly #hub: AgentHub;
+	readonly #locks = new GuestLocks();
+
+	constructor(core: Core, hub: AgentHub) {
+		this.#core = core;
+		this.#hub = hub;
+	}
+
+	async setTags(
+		{ id, tags }: { id: GuestId; tags: readonly Tag[] },
+		actor: string,
+	): Promise<{ id: GuestId; tags: Tag[] }> {
+		const { db, inventory, events, changes } = this.#core;
+		const guest = inventory.guest(id);
+		const next = [...new Set(tags)].sort();
+		await db.transaction(async (tx) => {
+			await tx.update(tables.guests).set({ tags: next }).where(eq(tables.guests.id, id));
+			await events.append(
+				{
+					...{ kind: "guest.tagged", actor, objects: [{ type: "guest", id, name: guest.name }] },
+					sentence:
+						next.length > 0
+							? `${actor} gave ${guest.name} the tags ${next.join(", ")}`
+							: `${actor} took all tags from ${guest.name}`,
+					evidence: { before: guest.tags, after: next },
+				},
+				tx,
+			);
+		});
+		guest.tags = next;
+		changes.touch("guests", `guest:${id}`, "jobs", "protection");
+		return { id, tags: next };
+	}
+
+	/** @throws {SternaError} `invalid` for a smaller size; `no_capacity`; what the agent says. */
+	grow(input: { id: GuestId; volumeId: VolumeId; sizeBytes: number }, actor: string): Promise<{ id: GuestId }> {
+		const { id, volumeId, sizeBytes } = input;
+		return this.#change(id, "grow a disk", async (guest) => {
+			const volume = volumeOf(guest, volumeId);
+			if (sizeBytes < volume.sizeBytes)
+				throw new SternaError("invalid", `a disk is never made smaller: it has ${formatBytes(volume.sizeBytes)}`);
+			this.#refuseFull(guest, volume.pool, sizeBytes - volume.sizeBytes);
+			const spec = withVolume(guest, { ...volume, sizeBytes });
+			const epoch = guest.grant.ownerEpoch;
+			const input = { guestId: id, epoch, volumeId, sizeBytes };
+			const report = await this.#hub.call(guest.grant.ownerHostId, "volume.grow", input, { timeoutMs: quickTimeoutMs });
+			await this.#keep(
+				guest,
+				spec,
+				report,
+				actor,
+				`${actor} made a disk of ${guest.name} ${formatBytes(sizeBytes)} large`,
+			);
+			return { id };
+		});
+	}
+
+	/** @throws {SternaError} `no_capacity`; what the agent says. */
+	attach(
+		input: { id: GuestId; pool: string; sizeBytes: number },
+		actor: string,
+	): Promise<{ id: GuestId; volumeId: VolumeId }> {
+		const { id, pool, sizeBytes } = input;
+		return this.#change(id, "attach a disk", async (guest) => {
+			this.#refuseFull(guest, pool, sizeBytes);
+			const volume = { id: newId(VolumeId), pool, sizeBytes };
+			const spec = GuestSpec.parse({ ...guest.spec, volumes: [...guest.spec.volumes, volume] });
+			const epoch = guest.grant.ownerEpoch;
+			// Recorded first: of a disk that the agent made and nobody knows of, nobody would ever get rid.
+			const former = guest.spec;
+			await this.#store(guest, spec);
+			const report = await this.#hub
+				.call(guest.grant.ownerHostId, "volume.attach", { guestId: id, epoch, volume }, { timeoutMs: quickTimeoutMs })
+				.catch(async (thrown) => {
+					if (!isUnheard(asSternaError(thrown))) await this.#store(guest, former);
+					throw thrown;
+				});
+			await this.#keep(
+				guest,
+				spec,
+				report,
+				actor,
+				`${actor} gave ${guest.name} a disk of ${formatBytes(sizeBytes)} in pool ${pool}`,
+			);
+			return { id, volumeId: volume.id };
+		});
+	}
+
+	/** @throws {SternaError} `no_capacity`; what the agent says: the volume is where it was then. */
+	move(input: { id: GuestId; volumeId: VolumeId; pool: string }, actor: string): Promise<{ id: GuestId }> {
+		const { id, volumeId, pool } = input;
+		return this.#change(id, "move a disk", async (guest) => {
+			const volume = volumeOf(guest, volumeId);
+			if (volume.pool === pool) return { id };
+			this.#refuseFull(guest, pool, volume.sizeBytes);
+			const epoch = guest.grant.ownerEpoch;
+			const input = { guestId: id, epoch, volumeId, pool };
+			const report = await this.#hub.call(guest.grant.ownerHostId, "volume.move", input, { timeoutMs: moveTimeoutMs });
+			await this.#keep(
+				guest,
+				withVolume(guest, { ...volume, pool }),
+				report,
+				actor,
+				`${actor} moved a disk of ${guest.name} to pool ${pool}`,
+			);
+			return { id };
+		});
+	}
+
+	#change<Result>(id: GuestId, what: string, change: (guest: GuestEntry) => Promise<Result>): Promise<Result> {
+		const { inventory, now } = this.#core;
+		const guest = inventory.guest(id);
+		return this.#locks.hold(guest, what, async () => {
+			if (guest.existence !== "present")
+				throw new SternaError("wrong_state", `${guest.name} is being created, restored or deleted`);
+			const { migrating, hostOnline } = situationOf(guest, inventory, now());
+			if (migrating)
+				throw new SternaError(
+					"wrong_state",
+					`${guest.name} is being migrated; wait for the end or cancel the migration`,
+				);
+			if (!hostOnline) throw new SternaError("host_offline", `the host of ${guest.name} is out of reach`);
+			return change(guest);
+		});
+	}
+
+	#refuseFull(guest: GuestEntry, pool: string, neededBytes: number): void {
+		const host = this.#core.inventory.host(guest.grant.ownerHostId);
+		const found = host.facts?.pools.find(({ name }) => name === pool);
+		if (!found) throw new SternaError("not_found", `${host.name} has no pool ${pool}`);
+		if (neededBytes <= found.freeBytes) return;
+		throw new SternaError(
+			"no_capacity",
+			`pool ${pool} of ${host.name} has ${formatBytes(found.freeBytes)} free; ${formatBytes(neededBytes)} are needed`,
+			{
+				cure: "choose another pool, or make room first",
+			},
+		);
+	}
+
+	async #keep(
+		guest: GuestEntry,
+		spec: GuestSpec,
+		report: Output<"volume.grow">,
+		actor: string,
+		sentence: string,
+	): Promise<void> {
+		const { events } = this.#core;
+		const before = guest.spec.volumes;
+		if (isNewer(guest.reports.get(guest.grant.ownerHostId), report)) guest.reports.set(guest.grant.ownerHostId, report);
+		await this.#store(guest, spec);
+		await events.append({
+			...{
+				kind: "guest.volumesChanged",
+				actor,
+				objects: [{ type: "guest", id: guest.id, name: guest.name }],
+				sentence,
+			},
+			evidence: { before, after: spec.volumes },
+		});
+	}
+
+	async #store(guest: GuestEntry, spec: GuestSpec): Promise<void> {
+		await this.#core.db.update(tables.guests).set({ spec }).where(eq(tables.guests.id, guest.id));
+		guest.spec = spec;
+		this.#core.changes.touch("guests", `guest:${guest.id}`);
+	}
+}
+
+/** @throws {SternaError} `not_found` for another guest's volume. */
+function volumeOf(guest: GuestEntry, volumeId: VolumeId) {
+	const volume = guest.spec.volumes.find(({ id }) => id === volumeId);
+	if (!volume) throw new SternaError("not_found", `${guest.name} has no disk ${volumeId}`);
+	return volume;
+}
+
+function withVolume(guest: GuestEntry, changed: GuestSpec["volumes"][number]): GuestSpec {
+	return { ...guest.spec, volumes: guest.spec.volumes.map((volume) => (volume.id === changed.id ? changed : volume)) };
+}
