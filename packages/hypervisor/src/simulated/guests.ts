@@ -12,6 +12,7 @@ export class SimulatedGuests {
 	readonly #guests = new Map<GuestId, SimulatedGuest>();
 	readonly #printed = new Map<GuestId, number>();
 	#queue: Promise<unknown> = Promise.resolve();
+	#changes: Promise<unknown> = Promise.resolve();
 
 	constructor(runFolder: string, tickMs: number) {
 		this.#runFolder = runFolder;
@@ -72,8 +73,17 @@ export class SimulatedGuests {
 		this.#printed.set(id, 0);
 	}
 
-	/** Counts up to now, then changes the guest, its file and its volumes. */
-	async change(
+	/** Counts up to now, then changes the guest, its file and its volumes. One after the other: each sees the one before. */
+	change(
+		guestId: GuestId,
+		change: Partial<SimulatedGuest>,
+	): Promise<{ before: SimulatedGuest; after: SimulatedGuest }> {
+		const turn = this.#changes.then(() => this.#change(guestId, change));
+		this.#changes = turn.catch(() => undefined);
+		return turn;
+	}
+
+	async #change(
 		guestId: GuestId,
 		change: Partial<SimulatedGuest>,
 	): Promise<{ before: SimulatedGuest; after: SimulatedGuest }> {
