@@ -1,10 +1,116 @@
+import { randomUUID } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
+import type { PointId } from "@sterna/shared/ids";
+import { type PackId, packBelongsTo, packIdOfKey } from "../format/pack-id.ts";
+import { movedPrefix, packIdUnder, packsPrefix, suspectPrefix } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import type { UpkeepOptions } from "../repository.ts";
+import { worthCompacting } from "./compact.ts";
+import { endDeadSessions } from "./dead-sessions.ts";
+import { finishRounds } from "./finish-round.ts";
+import { isCovered } from "./forwarded.ts";
+import { type Inventory, takeInventory } from "./inventory.ts";
+import { type Marked, mark } from "./mark.ts";
+import { createRound, forgetRounds, heldByRounds, readRounds, writeRound } from "./rounds.ts";
 
+/**
+ * One round of collection. Nobody waits for a lock; why that is safe, and against whom, says docs/decisions/0011. In short:
+ *
+ * 1. Sessions whose writers are dead are ended for good.
+ * 2. Earlier rounds are finished once every session that might have missed them has ended: what they condemned and still
+ *    nothing needs is deleted; what little is needed of a pack is moved.
+ * 3. A new round is marked: what it condemns nobody makes new use of from then on. It is finished at once when there is no
+ *    session, else by a later collection.
+ *
+ * Anything that cannot be read ends the collection before it deletes. `waitingFor`: sessions that a round waits for.
+ * @throws {SternaError} `invalid` naming what cannot be read.
+ */
 export async function collect(
-	_opened: Opened,
-	_options: UpkeepOptions,
+	opened: Opened,
+	options: UpkeepOptions,
+	now: () => number = Date.now,
 ): Promise<{ freedBytes: number; waitingFor: number }> {
-	throw new SternaError("internal", "collect is not built yet");
+	await opened.storage.tidy();
+	await endDeadSessions(opened, await readRounds(opened), now());
+	const earlier = await finishRounds(opened, await readRounds(opened), options);
+	await markRound(opened, options, { markedAt: now(), supersede: earlier.doubt });
+	const outcome = await finishRounds(opened, await readRounds(opened), options);
+	await forgetRounds(opened, await readRounds(opened));
+	return { freedBytes: earlier.freedBytes + outcome.freedBytes, waitingFor: outcome.waitingFor };
+}
+
+/**
+ * Marks what is needed and condemns the rest. No round begins when there is nothing to condemn, to forget or to watch.
+ * `supersede`: rounds that cannot be finished are closed, and this one takes over what they condemned.
+ */
+async function markRound(
+	opened: Opened,
+	options: UpkeepOptions,
+	{ markedAt, supersede }: { markedAt: number; supersede: boolean },
+): Promise<void> {
+	const rounds = await readRounds(opened);
+	// Sessions before packs before points: a pack that is listed has its session listed, or its point, or a session that
+	// cannot have seen this round.
+	const sessions = await endDeadSessions(opened, rounds, markedAt);
+	const packs = await listPacks(opened);
+	const [moved, suspects] = [await listNamed(opened, movedPrefix), await listNamed(opened, suspectPrefix)];
+	const { manifests, pruned, unreadable, live, notes } = await markVisible(opened, options);
+
+	// What a lost record had condemned and nothing needs is condemned again, too.
+	const closing = rounds.filter(({ record }) => record === null || (supersede && !record.finished));
+	const held = heldByRounds(rounds.filter((round) => !closing.includes(round)));
+	const owners = [...heldByRounds(rounds).roundIds, ...sessions.map(({ pointId }) => pointId)];
+	const condemned = [...new Set([...packs.keys(), ...moved, ...suspects])].filter((packId) => {
+		if (held.condemned.has(packId) || owners.some((owner) => packBelongsTo(packId, owner))) return false;
+		const needed = live.of(packId);
+		if (needed.length === 0) return true;
+		const packBytes = packs.get(packId);
+		if (packBytes === undefined) return false;
+		if (notes.has(packId)) return isCovered(packId, needed, notes);
+		return !suspects.has(packId) && worthCompacting(packBytes, live.bytes(packId), opened);
+	});
+	const points = [...manifests.keys(), ...unreadable].filter((id) => pruned.has(id) && !held.points.has(id));
+	if (condemned.length + points.length + sessions.length + closing.length === 0) return;
+
+	const beats = sessions.map(({ pointId, record }) => ({ pointId, beat: record.beat }));
+	const record = { finished: false, condemned, points, roundId: randomUUID(), markedAt, sessions: beats };
+	if (!(await createRound(opened, rounds, record))) return;
+	for (const { number } of closing) {
+		await writeRound(opened, number, { ...record, finished: true, condemned: [], points: [], sessions: [] });
+	}
+}
+
+/** What visible points need. A point that is pruned under way may be gone when its tree is read: then once more without it. */
+async function markVisible(opened: Opened, options: UpkeepOptions): Promise<Inventory & Marked> {
+	for (;;) {
+		const inventory = await takeInventory(opened);
+		const visible = [...inventory.manifests].filter(([pointId]) => !inventory.pruned.has(pointId));
+		try {
+			const roots = visible.map(([, manifest]) => manifest);
+			return { ...inventory, ...(await mark(opened, roots, options)) };
+		} catch (error) {
+			if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
+			const stillThere = await takeInventory(opened);
+			const isVisible = (pointId: PointId) => stillThere.manifests.has(pointId) && !stillThere.pruned.has(pointId);
+			if (visible.every(([pointId]) => isVisible(pointId))) throw error;
+		}
+	}
+}
+
+async function listPacks(opened: Opened): Promise<Map<PackId, number>> {
+	const packs = new Map<PackId, number>();
+	for await (const { key, sizeBytes } of opened.storage.list(packsPrefix)) {
+		const packId = packIdOfKey(key);
+		if (packId) packs.set(packId, sizeBytes);
+	}
+	return packs;
+}
+
+async function listNamed(opened: Opened, prefix: string): Promise<Set<PackId>> {
+	const packIds = new Set<PackId>();
+	for await (const { key } of opened.storage.list(prefix)) {
+		const packId = packIdUnder(prefix, key);
+		if (packId) packIds.add(packId);
+	}
+	return packIds;
 }

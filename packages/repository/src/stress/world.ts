@@ -1,0 +1,118 @@
+import { createSecretKey } from "node:crypto";
+import { GuestId, HostId, PointId, RepositoryId, VolumeId } from "@sterna/shared/ids";
+import { configKey, RepositoryConfig } from "../format/config.ts";
+import { Sealing } from "../format/sealing.ts";
+import type { Opened } from "../opened.ts";
+import { PackSource } from "../read/pack-source.ts";
+import type { Storage } from "../storage.ts";
+import { inlineCodec } from "../testing/inline-codec.ts";
+import { MemoryStorage } from "../testing/memory-storage.ts";
+import { ActorStorage, type SharedObjects } from "./actor-storage.ts";
+import { Random } from "./random.ts";
+import { type Actor, Scheduler } from "./scheduler.ts";
+
+export const blockSizeBytes = 4096;
+/** 1 MiB: eight leaves and a root, so that trees have something to share. */
+export const diskBlocks = 256;
+const yearMs = 365 * 24 * 3600 * 1000;
+
+/** What a writer meant to store, and what became of it. */
+export interface IntendedPoint {
+	pointId: PointId;
+	content: Uint8Array;
+	outcome: "running" | "committed" | "refused" | "unknown";
+	/** Somebody has begun to prune it. */
+	isPruned: boolean;
+	/** Nobody may see it any more: a prune of it was fulfilled. */
+	isGone: boolean;
+}
+
+/** Something that must never be. */
+export class Violation extends Error {
+	override name = "Violation";
+}
+
+/** How the simulated code is wrong on purpose, to see that the simulation notices. */
+export type Mistake = (storage: Storage) => Storage;
+
+/** One repository, those who use it, and what it should hold. */
+export class World {
+	readonly random: Random;
+	readonly scheduler: Scheduler;
+	readonly objects: SharedObjects = new Map();
+	readonly points = new Map<PointId, IntendedPoint>();
+	readonly hostId: HostId;
+	readonly volumeId: VolumeId;
+	readonly #config: RepositoryConfig;
+	readonly #sealing: Sealing;
+	readonly #patterns: Uint8Array[];
+	readonly #mistake: Mistake;
+	readonly #lossRate: number;
+
+	constructor(seed: number, options: { lossRate?: number; mistake?: Mistake } = {}) {
+		this.random = new Random(seed);
+		this.scheduler = new Scheduler(this.random);
+		this.#lossRate = options.lossRate ?? 0.001;
+		this.#mistake = options.mistake ?? ((storage) => storage);
+		this.hostId = HostId.parse(this.random.uuid());
+		this.volumeId = VolumeId.parse(this.random.uuid());
+		this.#config = RepositoryConfig.parse({
+			format: 1,
+			repositoryId: RepositoryId.parse(this.random.uuid()),
+			blockSizeBytes,
+			hash: "hmac-sha256",
+			createdAt: 1,
+		});
+		const [hashKey, dataKey] = [createSecretKey(this.random.bytes(32)), createSecretKey(this.random.bytes(32))];
+		const keyring = { hashKey, dataKeys: new Map([[0, dataKey]]), current: 0 };
+		this.#sealing = new Sealing(this.#config.repositoryId, keyring);
+		this.objects.set(configKey, Buffer.from(JSON.stringify(this.#config)));
+		// Few contents, so that writers find one another's blocks all the time.
+		this.#patterns = Array.from({ length: 60 }, () => {
+			const block = this.random.bytes(blockSizeBytes / 4);
+			return Uint8Array.from({ length: blockSizeBytes }, (_, at) => block[at % block.length] ?? 0);
+		});
+	}
+
+	/** The repository as this actor has it open. */
+	open(actor: Actor): Opened {
+		return this.#opened(this.#mistake(new ActorStorage({ ...this, lossRate: this.#lossRate }, actor)));
+	}
+
+	/** The repository as it is now, without anybody's delays: for looking whether all is well. */
+	openDirectly(): Opened {
+		const storage = new MemoryStorage();
+		for (const [key, data] of this.objects) storage.objects.set(key, data);
+		return this.#opened(storage);
+	}
+
+	/** Virtual time; now and then a clock is a year wrong. */
+	now(): number {
+		const wrong = this.random.chance(0.1) ? this.random.pick([-yearMs, yearMs]) : 0;
+		return 10 * yearMs + this.scheduler.steps * 1000 + wrong;
+	}
+
+	newPointId(): PointId {
+		return PointId.parse(this.random.uuid());
+	}
+
+	newGuestId(): GuestId {
+		return GuestId.parse(this.random.uuid());
+	}
+
+	/** A block's content: one of few, or zeros, or now and then something that nobody else has. */
+	newBlock(): Uint8Array {
+		if (this.random.chance(0.1)) return new Uint8Array(blockSizeBytes);
+		if (this.random.chance(0.2)) {
+			const block = new Uint8Array(blockSizeBytes);
+			block.set(this.random.bytes(64));
+			return block;
+		}
+		return this.random.pick(this.#patterns);
+	}
+
+	#opened(storage: Storage): Opened {
+		const [config, sealing] = [this.#config, this.#sealing];
+		return { storage, config, sealing, codec: inlineCodec(), packs: new PackSource(storage, sealing) };
+	}
+}

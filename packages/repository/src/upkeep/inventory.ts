@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+import { SternaError } from "@sterna/shared/errors";
+import type { PointId } from "@sterna/shared/ids";
+import { type Manifest, readPoint } from "../format/manifest.ts";
+import {
+	LedgerRecord,
+	ledgerKey,
+	ledgerPrefix,
+	parseRecord,
+	pointIdOfKey,
+	pointKey,
+	pointsPrefix,
+	prunedPrefix,
+	readRecord,
+	SessionRecord,
+	sessionKey,
+	sessionsPrefix,
+} from "../format/records.ts";
+import type { Opened } from "../opened.ts";
+import { nullIfGone } from "./gone.ts";
+
+/** The ids of all objects under a prefix, by list. */
+export async function listPointIds(opened: Opened, prefix: string): Promise<Set<PointId>> {
+	const ids = new Set<PointId>();
+	for await (const { key } of opened.storage.list(prefix)) {
+		const pointId = pointIdOfKey(prefix, key);
+		if (pointId) ids.add(pointId);
+	}
+	return ids;
+}
+
+/** A session object. */
+export interface FoundSession {
+	pointId: PointId;
+	record: SessionRecord;
+}
+
+/** Every session object. Of one that is damaged it is only known whether it changes; a living writer rewrites it soon. */
+export async function readSessions(opened: Opened): Promise<FoundSession[]> {
+	const sessions: FoundSession[] = [];
+	for (const pointId of await listPointIds(opened, sessionsPrefix)) {
+		const bytes = await opened.storage.get(sessionKey(pointId)).catch(nullIfGone);
+		if (bytes) sessions.push({ pointId, record: parseSession(opened, pointId, bytes) });
+	}
+	return sessions;
+}
+
+function parseSession(opened: Opened, pointId: PointId, bytes: Uint8Array): SessionRecord {
+	try {
+		return parseRecord(opened.sealing, sessionKey(pointId), bytes, SessionRecord);
+	} catch (error) {
+		if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
+		const beat = createHash("sha256").update(bytes).digest().readUIntBE(0, 6);
+		return { parentPointId: null, sawCollection: null, beat };
+	}
+}
+
+/** The manifests of all points, visible or pruned, and which are pruned. Only of pruned ones may some be unreadable. */
+export interface Inventory {
+	manifests: Map<PointId, Manifest>;
+	pruned: Set<PointId>;
+	unreadable: Set<PointId>;
+}
+
+/**
+ * All manifests. The order of the lists matters: an entry of the ledger has a session until its manifest is there.
+ * @throws {SternaError} `invalid` when a manifest that is not pruned is damaged, or one that the ledger knows is missing.
+ */
+export async function takeInventory(opened: Opened): Promise<Inventory> {
+	const ledger = await listPointIds(opened, ledgerPrefix);
+	const sessions = await listPointIds(opened, sessionsPrefix);
+	const pruned = await listPointIds(opened, prunedPrefix);
+	const points = await listPointIds(opened, pointsPrefix);
+	for (const pointId of ledger) {
+		if (points.has(pointId) || sessions.has(pointId)) continue;
+		if (await isLost(opened, pointId)) {
+			throw new SternaError(
+				"invalid",
+				`the manifest of recovery point ${pointId} is missing, or a listing is too short`,
+				{
+					cure: "scrub the repository: nothing is deleted while something is missing",
+				},
+			);
+		}
+	}
+	const manifests = new Map<PointId, Manifest>();
+	const unreadable = new Set<PointId>();
+	for (const pointId of points) {
+		try {
+			const record = await readPoint(opened, pointId).catch(nullIfGone);
+			if (record?.is === "point") manifests.set(pointId, record);
+		} catch (error) {
+			if (!(error instanceof SternaError) || error.code !== "invalid" || !pruned.has(pointId)) throw error;
+			unreadable.add(pointId);
+		}
+	}
+	return { manifests, pruned, unreadable };
+}
+
+/** Whether the ledger still knows a point of which nothing else is left. One that was pruned needs no witness any more. */
+export async function isLost(opened: Opened, pointId: PointId): Promise<boolean> {
+	const entry = await readRecord(opened, ledgerKey(pointId), LedgerRecord).catch(nullIfGone);
+	if (entry === null || (entry.is === "point" && entry.pruned)) return false;
+	return (await opened.storage.size(pointKey(pointId))) === null;
+}
