@@ -151,7 +151,14 @@ class Session implements WriteSession {
 			throw new SternaError("wrong_state", `the point that is committed is not what session ${this.pointId} wrote`);
 		}
 		const { repositoryId } = this.#opened.config;
-		return { recoveryPoint: RecoveryPoint.parse({ ...point, repositoryId, volumes: described }), roots };
+		const parsed = RecoveryPoint.safeParse({ ...point, repositoryId, volumes: described });
+		if (!parsed.success) {
+			throw new SternaError(
+				"invalid",
+				`recovery point ${this.pointId} cannot be written: ${zodSentence(parsed.error)}`,
+			);
+		}
+		return { recoveryPoint: parsed.data, roots };
 	}
 
 	/**
