@@ -1,5 +1,4 @@
-import { SternaError } from "@sterna/shared/errors";
-import type { Observe } from "./backups/observe.ts";
+import type { RunEntry } from "@sterna/backup/run-journal";
 import { Runs } from "./backups/runs.ts";
 import type { AgentContext, BackupService, RepositoryService, RestoreService, UpkeepService } from "./context.ts";
 import { createFilesService } from "./files/create.ts";
@@ -7,6 +6,9 @@ import type { FilesService } from "./files/service.ts";
 import type { Guests } from "./guests/lifecycle.ts";
 import { beginLife } from "./migrations/life.ts";
 import { Repositories } from "./repositories/repositories.ts";
+import type { RestoreEntry } from "./restores/journal.ts";
+import { Restores } from "./restores/restores.ts";
+import { Upkeep } from "./upkeep/upkeep.ts";
 
 export interface SavingServices {
 	repositories: RepositoryService;
@@ -18,13 +20,14 @@ export interface SavingServices {
 
 /** What fault tests change. */
 export interface SavingTesting {
-	observe?: Observe;
+	/** Told of every line of a journal, once it is durable: where a fault test stops the agent. */
+	observe?: (entry: RunEntry | RestoreEntry) => Promise<void>;
 }
 
 /** The services of backups, in the order in which they build on one another. */
 export function createSavingServices(
 	context: AgentContext,
-	_guests: Guests,
+	guests: Guests,
 	testing: SavingTesting = {},
 ): {
 	services: SavingServices;
@@ -38,27 +41,21 @@ export function createSavingServices(
 	const repositories = new Repositories(context);
 	const backups = new Runs({ context, repositories, life, observe });
 	const files = createFilesService(context, repositories);
-	const services: SavingServices = { repositories, backups, restores: notBuilt(), upkeep: notBuilt(), files };
+	const restores = new Restores({ context, repositories, guests, life, observe });
+	const upkeep = new Upkeep({ context, repositories, life });
 	return {
-		services,
+		services: { repositories, backups, restores, upkeep, files },
 		async resumeAll() {
 			await backups.resumeAll();
+			await restores.resumeAll();
 			for (const report of backups.reports()) context.announce.backupChanged(report);
+			for (const report of restores.reports()) context.announce.restoreChanged(report);
 		},
 		async close() {
 			life.end();
-			await backups.close();
+			await Promise.all([backups.close(), restores.close(), upkeep.close()]);
 			await files.close();
 			await repositories.close();
 		},
 	};
-}
-
-/** A service of which nothing is there yet: whatever is asked of it is refused. */
-function notBuilt<Service extends object>(): Service {
-	return new Proxy(Object.create(null), {
-		get: (_, name) => () => {
-			throw new SternaError("incompatible", `${String(name)} is not built into this agent yet`);
-		},
-	});
 }

@@ -73,40 +73,34 @@ test("a stopped guest is saved too: only what was written since, and bit for bit
 	await power("guest.start");
 });
 
-test.each([
-	"phaseBegan:openSession",
-	"planned",
-	"phaseBegan:takeSnapshot",
-	"taken",
-	"phaseBegan:copyBlocks",
-	"phaseBegan:commit",
-	"committed",
-	"phaseBegan:releaseSnapshot",
-	"phaseDone:releaseSnapshot",
-])("an agent that is killed at %s leaves point and chain agreeing: the next run reads changes alone", async (line) => {
-	failing();
-	await host.kill();
-	await host.start(line);
-	const begun = host.begin(access, spec).catch(() => null);
-	await host.died();
-	await begun;
-	await host.start();
-	const [settled] = await until("the run to be settled", async () => {
-		const { backups } = await host.call("host.snapshot", {});
-		const latest = backups.toSorted((a, b) => b.startedAt - a.startedAt);
-		return latest[0]?.endedAt ? latest : null;
-	});
-	const isThere = (await points()).includes(settled?.pointId ?? "");
-	expect(settled?.state).toBe(isThere ? "completed" : "failed");
-	const next = await host.backup(access, spec);
-	expect(next).toMatchObject({ state: "completed", volumes: [{ read: "changes", reason: "unchangedChain" }] });
-	expect(next.readBytes).toBeLessThanOrEqual(64 * KiB);
-	await power("guest.powerOff");
-	const last = await host.backup(access, spec);
-	expect(last).toMatchObject({ state: "completed", volumes: [{ read: "changes" }] });
-	expect((await host.content(access, last.pointId)).equals(await diskNow())).toBe(true);
-	await power("guest.start");
-});
+// Every call is tried in memory by `packages/backup/src/run.test.ts`; these are the ones that leave QEMU in another state.
+test.each(["phaseBegan:takeSnapshot", "taken", "phaseBegan:commit", "committed"])(
+	"an agent that is killed at %s leaves point and chain agreeing: the next run reads changes alone",
+	async (line) => {
+		failing();
+		await host.kill();
+		await host.start(line);
+		const begun = host.begin(access, spec).catch(() => null);
+		await host.died();
+		await begun;
+		await host.start();
+		const [settled] = await until("the run to be settled", async () => {
+			const { backups } = await host.call("host.snapshot", {});
+			const latest = backups.toSorted((a, b) => b.startedAt - a.startedAt);
+			return latest[0]?.endedAt ? latest : null;
+		});
+		const isThere = (await points()).includes(settled?.pointId ?? "");
+		expect(settled?.state).toBe(isThere ? "completed" : "failed");
+		const next = await host.backup(access, spec);
+		expect(next).toMatchObject({ state: "completed", volumes: [{ read: "changes", reason: "unchangedChain" }] });
+		expect(next.readBytes).toBeLessThanOrEqual(64 * KiB);
+		await power("guest.powerOff");
+		const last = await host.backup(access, spec);
+		expect(last).toMatchObject({ state: "completed", volumes: [{ read: "changes" }] });
+		expect((await host.content(access, last.pointId)).equals(await diskNow())).toBe(true);
+		await power("guest.start");
+	},
+);
 
 async function points(): Promise<string[]> {
 	const { points } = await host.call("repository.points", { access, after: null });

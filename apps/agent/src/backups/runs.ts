@@ -18,7 +18,6 @@ import type { Life } from "../migrations/life.ts";
 import { KeptAccess } from "../repositories/kept-access.ts";
 import type { Repositories } from "../repositories/repositories.ts";
 import { guestPort } from "./guest-port.ts";
-import type { Observe } from "./observe.ts";
 import { readChain } from "./plan.ts";
 import { repositoryPort } from "./repository-port.ts";
 
@@ -43,7 +42,7 @@ export class Runs implements BackupService {
 	readonly #context: AgentContext;
 	readonly #repositories: Repositories;
 	readonly #life: Life;
-	readonly #observe: Observe;
+	readonly #observe: (entry: RunEntry) => Promise<void>;
 	readonly #journals: Journals<PointId, RunEntry>;
 	readonly #access: KeptAccess;
 	readonly #clock: RunClock;
@@ -54,7 +53,12 @@ export class Runs implements BackupService {
 	readonly #made: Made[] = [];
 	readonly #endedAtMs = new Map<PointId, number>();
 
-	constructor(options: { context: AgentContext; repositories: Repositories; life: Life; observe: Observe }) {
+	constructor(options: {
+		context: AgentContext;
+		repositories: Repositories;
+		life: Life;
+		observe: (entry: RunEntry) => Promise<void>;
+	}) {
 		const { context, life } = options;
 		this.#context = context;
 		this.#repositories = options.repositories;

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { RunEntry } from "@sterna/backup/run-journal";
 import { destination, pino } from "pino";
 import { startAgent } from "../../agent.ts";
 import { readConfig } from "../../config.ts";
@@ -20,7 +19,7 @@ function lineOf(entry: { type: string; phase?: string }): string {
 	return entry.phase === undefined ? entry.type : `${entry.type}:${entry.phase}`;
 }
 
-const observe = async (entry: RunEntry | { type: string; phase?: string }) => {
+const observe = async (entry: { type: string; phase?: string }) => {
 	if (lineOf(entry) === dieAt) process.kill(process.pid, "SIGKILL");
 };
 

@@ -1,0 +1,168 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { HypervisorEvent, VolumeSource } from "@sterna/hypervisor/hypervisor";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
+import { type PointServer, servePoint } from "./point-server.ts";
+import { dropAside, dropMade, placeVolumes, restoredVolumes, takeBack } from "./volumes.ts";
+
+/** How often it is looked whether a guest that is stopped or held goes on. */
+const lookMs = 500;
+
+/** Brings a guest back at once: it runs from the repository while its volumes are filled. */
+export async function instantRestore(needs: RestoreNeeds): Promise<void> {
+	const { context, guests, task } = needs;
+	const { spec, epoch } = task.facts;
+	await task.begin("prepare");
+	task.totalBytes = await checkPoint(needs);
+	const volumes = restoredVolumes(context, task.facts);
+	await dropMade(volumes);
+	for (const { made, sizeBytes } of volumes) await context.hypervisor.createVolume({ ...made, sizeBytes });
+	await task.note({ type: "placing" });
+	await guests.restore(spec, epoch, () => placeVolumes(volumes));
+	await fillGuest(needs, async () => {
+		await task.begin("boot");
+		await guests.start(spec.id, epoch);
+		await task.note({ type: "booted", afterMs: task.elapsedMs });
+	});
+}
+
+/**
+ * Serves what the guest lacks until it has everything. Also the way on after a restart of the agent: QEMU connects again to
+ * the same socket. `boot` starts the guest when this is its first life.
+ */
+export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>) | null): Promise<void> {
+	const { context, repositories, access, task, signal } = needs;
+	const { spec, pointId, volumes } = task.facts;
+	const { holds } = context;
+	const socket = socketPath(context, task.facts);
+	const sources: VolumeSource[] = volumes.map(({ to }) => ({ volumeId: to, socket, exportName: to }));
+	const letGo = holds.place(spec.id, {
+		reason: "is being filled from a backup: its volumes are not complete yet",
+		refuses: ["delete", "migrate", "backup", "changeVolumes", "restore"],
+		sources,
+	});
+	const server = await servePoint({
+		repositories,
+		access,
+		pointId,
+		volumes,
+		socketPath: socket,
+		manner: "held",
+		signal,
+		onAway: (reason) => task.setWaiting(reason),
+		onServed: () => {},
+	}).catch((error: unknown) => {
+		letGo();
+		throw error;
+	});
+	const stopHelping = helpHeld(needs, server);
+	try {
+		needs.letGo();
+		await boot?.();
+		if (!task.has("filled")) {
+			await task.begin("stream");
+			await fill(needs, server);
+			await task.note({ type: "filled" });
+		}
+	} finally {
+		stopHelping();
+		letGo();
+		await server.close();
+	}
+	await task.begin("finish");
+	await finishInstant(needs);
+}
+
+export async function finishInstant({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {
+	const { spec, before } = task.facts;
+	await dropAside(restoredVolumes(context, task.facts));
+	const kept = new Set(spec.volumes.map(({ id }) => id));
+	const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
+	for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);
+}
+
+/** Throws the half-filled guest away: what was there before is there again, stopped. */
+export async function undoInstant({
+	context,
+	guests,
+	task,
+}: Pick<RestoreNeeds, "context" | "guests" | "task">): Promise<void> {
+	const { spec, epoch, before } = task.facts;
+	const { hypervisor, store } = context;
+	const volumes = restoredVolumes(context, task.facts);
+	if (!task.has("placing")) return dropMade(volumes);
+	await hypervisor.powerOff(spec.id);
+	await guests.refresh(spec.id);
+	if (store.get(spec.id)?.spec) await store.writeRun(spec.id, { desired: "stopped" });
+	await takeBack(volumes, true);
+	if (before) await store.writeSpec(before);
+	else if (store.get(spec.id)?.spec) await guests.delete(spec.id, epoch);
+	await guests.refresh(spec.id);
+}
+
+/** Copies what is missing whenever the guest runs; a guest that is stopped meanwhile is filled on when it is started again. */
+async function fill({ context, task, signal }: RestoreNeeds, server: PointServer): Promise<void> {
+	const { hypervisor } = context;
+	const { spec } = task.facts;
+	for (;;) {
+		if (signal.aborted) throw signal.reason;
+		if (server.damage) task.setWaiting(server.damage.message.slice(0, 300));
+		const { state } = await hypervisor.inspect(spec.id);
+		if (state !== "absent") {
+			try {
+				await hypervisor.fillVolumes(
+					spec.id,
+					({ transferredBytes, totalBytes }) => {
+						task.copiedBytes = transferredBytes;
+						task.totalBytes = totalBytes;
+						task.tell();
+					},
+					signal,
+				);
+				return;
+			} catch (thrown) {
+				if (signal.aborted) throw signal.reason;
+				const error = asSternaError(thrown);
+				if (error.code === "internal")
+					task.remark(`the volumes could not be filled and are filled on: ${error.message}`);
+			}
+		}
+		await delay(lookMs, undefined, { signal }).catch(() => {});
+	}
+}
+
+/** A guest that stands because the repository did not answer goes on when it answers again. */
+function helpHeld({ context, task, signal }: RestoreNeeds, server: PointServer): () => void {
+	const { hypervisor } = context;
+	const { spec } = task.facts;
+	const over = new AbortController();
+	const until = AbortSignal.any([signal, over.signal]);
+	let helping = false;
+	const help = async () => {
+		if (helping) return;
+		helping = true;
+		try {
+			while (!until.aborted && (await hypervisor.inspect(spec.id)).heldByStorage) {
+				await server.isThere(until);
+				if (until.aborted) return;
+				await hypervisor.resume(spec.id);
+				await delay(lookMs, undefined, { signal: until }).catch(() => {});
+			}
+		} catch (thrown) {
+			// It stopped meanwhile, or its monitor is silent: the next event or look comes.
+			context.log.warn({ guestId: spec.id, err: asSternaError(thrown) }, "a held guest could not be let go");
+		} finally {
+			helping = false;
+		}
+	};
+	const stopListening = hypervisor.onEvent((event: HypervisorEvent) => {
+		if (event.type === "heldByStorage" && event.guestId === spec.id) void help();
+	});
+	// Held in an earlier life of the agent, there is no event any more.
+	const looking = setInterval(() => void help(), 2_000);
+	return () => {
+		over.abort(new SternaError("cancelled", "the guest is filled"));
+		stopListening();
+		clearInterval(looking);
+	};
+}

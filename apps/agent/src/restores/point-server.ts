@@ -1,0 +1,148 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { NbdServer } from "@sterna/nbd/nbd";
+import { serveNbd } from "@sterna/nbd/server";
+import type { PointReader, Repository } from "@sterna/repository/repository";
+import type { RepositoryAccess } from "@sterna/shared/backup";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { PointId, VolumeId } from "@sterna/shared/ids";
+import type { Repositories } from "../repositories/repositories.ts";
+import { ChunkCache } from "./chunk-cache.ts";
+
+/** A guest that waits longer for a read than this is held by its hypervisor until the repository is back. */
+const answerWithinMs = 3_000;
+const probeEveryMs = 1_000;
+
+export interface ServePoint {
+	repositories: Repositories;
+	access: RepositoryAccess;
+	pointId: PointId;
+	/** Which volume of the point is served as which export. */
+	volumes: readonly { from: VolumeId; to: VolumeId }[];
+	socketPath: string;
+	/** `held`: a read that is late is answered with an I/O error. `patient`: it waits for as long as it takes. */
+	manner: "held" | "patient";
+	/** Ends the waiting for a repository that is away when it is to be served. */
+	signal: AbortSignal;
+	/** The repository does not answer (a sentence), or answers again (null). */
+	onAway(reason: string | null): void;
+	onServed(bytes: number): void;
+}
+
+interface Opened {
+	repository: Repository;
+	reader: PointReader;
+	release(): void;
+}
+
+export interface PointServer {
+	/** Fulfilled when the repository answers; at once when it does. Ends early when `signal` aborts. */
+	isThere(signal: AbortSignal): Promise<void>;
+	/** What a person should know before all: a part of the point that cannot be read because it is damaged. Null: none was met. */
+	readonly damage: SternaError | null;
+	close(): Promise<void>;
+}
+
+/** Serves a point's volumes over NBD. The repository is opened again for as long as it takes: a server that stands still holds its guest. */
+export async function servePoint(serve: ServePoint): Promise<PointServer> {
+	const { repositories, access, pointId, volumes, socketPath, manner } = serve;
+	const ended = new AbortController();
+	let opened: Promise<Opened> | null = null;
+	let away = false;
+	let damage: SternaError | null = null;
+
+	const open = () => {
+		opened ??= repositories.lease(access).then(async ({ repository, release }) => {
+			try {
+				return { repository, reader: await repository.openPoint(pointId), release };
+			} catch (error) {
+				release();
+				throw error;
+			}
+		});
+		opened.catch(() => {
+			opened = null;
+		});
+		return opened;
+	};
+	const setAway = (reason: string | null) => {
+		if (reason === null && !away) return;
+		away = reason !== null;
+		serve.onAway(reason);
+	};
+	/** One try. What is damaged stays damaged; everything else may be well again later. */
+	const attempt = async <Result>(task: (opened: Opened) => Promise<Result>): Promise<Result> => {
+		try {
+			const result = await task(await open());
+			setAway(null);
+			return result;
+		} catch (thrown) {
+			const error = asSternaError(thrown);
+			if (error.code === "invalid") damage = error;
+			else setAway(`the repository does not answer: ${error.message}`.slice(0, 300));
+			throw error;
+		}
+	};
+	const insist = async <Result>(task: (opened: Opened) => Promise<Result>, signal: AbortSignal): Promise<Result> => {
+		for (;;) {
+			try {
+				return await attempt(task);
+			} catch (thrown) {
+				if (asSternaError(thrown).code !== "unavailable" || signal.aborted) throw thrown;
+				await delay(probeEveryMs, undefined, { signal }).catch(() => {});
+			}
+		}
+	};
+	const read = async (volumeId: VolumeId, offset: number, lengthBytes: number): Promise<Uint8Array> => {
+		const task = ({ reader }: Opened) => reader.read(volumeId, offset, lengthBytes);
+		if (manner === "patient") return insist(task, ended.signal);
+		return within(attempt(task), () => setAway(`the repository has not answered for ${answerWithinMs} ms`));
+	};
+
+	const { reader } = await insist(async (it) => it, AbortSignal.any([serve.signal, ended.signal]));
+	const exports = volumes.map(({ from, to }) => {
+		const volume = reader.point.volumes.find(({ volumeId }) => volumeId === from);
+		if (!volume) throw new SternaError("not_found", `the recovery point ${pointId} has no volume ${from}`);
+		const { sizeBytes } = volume;
+		const cache = new ChunkCache({ sizeBytes, read: (offset, lengthBytes) => read(from, offset, lengthBytes) });
+		return {
+			name: to,
+			sizeBytes,
+			async read(offset: number, lengthBytes: number) {
+				const data = await cache.read(offset, lengthBytes);
+				serve.onServed(lengthBytes);
+				return data;
+			},
+			async *extents(offset: number, lengthBytes: number) {
+				yield* (await open()).reader.extents(from, offset, lengthBytes);
+			},
+		};
+	});
+	const server: NbdServer = await serveNbd({ socketPath, exports });
+	return {
+		get damage() {
+			return damage;
+		},
+		async isThere(signal) {
+			// Not a read of the point: that may be answered from memory.
+			await insist(({ repository }) => repository.storage.size("config"), signal).catch(() => {});
+		},
+		async close() {
+			ended.abort();
+			await server.close();
+			await opened?.then(({ release }) => release()).catch(() => {});
+		},
+	};
+}
+
+async function within<Result>(work: Promise<Result>, onLate: () => void): Promise<Result> {
+	const late = Promise.withResolvers<never>();
+	const timer = setTimeout(() => {
+		onLate();
+		late.reject(new SternaError("unavailable", "the repository is late"));
+	}, answerWithinMs);
+	try {
+		return await Promise.race([work, late.promise]);
+	} finally {
+		clearTimeout(timer);
+	}
+}

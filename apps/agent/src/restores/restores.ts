@@ -1,0 +1,327 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { endedTaskStates, type RepositoryAccess, type RestoreReport } from "@sterna/shared/backup";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import { GuestSpec } from "@sterna/shared/guest";
+import { GuestId, newId, RestoreId, VolumeId } from "@sterna/shared/ids";
+import type { Output, ParsedInput } from "@sterna/shared/protocol/commands";
+import type { Logger } from "pino";
+import type { AgentContext, RestoreService } from "../context.ts";
+import { makeFolderDurably } from "../durable-file.ts";
+import type { Guests } from "../guests/lifecycle.ts";
+import { Journals } from "../journals.ts";
+import { expiredJournals } from "../migrations/journal-retention.ts";
+import type { Life } from "../migrations/life.ts";
+import { KeptAccess } from "../repositories/kept-access.ts";
+import { needAccess, type Repositories } from "../repositories/repositories.ts";
+import { copyRestore, finishCopy, undoCopy } from "./copy.ts";
+import { drill, removeDrill, screenshotPath } from "./drill.ts";
+import { fillGuest, instantRestore, undoInstant } from "./instant.ts";
+import { RestoreEntry, type RestoreFacts } from "./journal.ts";
+import type { RestoreNeeds } from "./needs.ts";
+import { RestoreTask } from "./task.ts";
+
+const rememberedRestores = 50;
+
+type Started = ParsedInput<"restore.start">;
+
+/** The restores and drills of this host. */
+export class Restores implements RestoreService {
+	readonly #context: AgentContext;
+	readonly #repositories: Repositories;
+	readonly #guests: Guests;
+	readonly #life: Life;
+	readonly #observe: (entry: RestoreEntry) => Promise<void>;
+	readonly #journals: Journals<RestoreId, RestoreEntry>;
+	readonly #access: KeptAccess;
+	readonly #folder: string;
+	readonly #log: Logger;
+	readonly #tasks = new Map<RestoreId, RestoreTask>();
+	readonly #running = new Map<RestoreId, Promise<void>>();
+	readonly #endedAtMs = new Map<RestoreId, number>();
+
+	constructor(options: {
+		context: AgentContext;
+		repositories: Repositories;
+		guests: Guests;
+		life: Life;
+		observe: (entry: RestoreEntry) => Promise<void>;
+	}) {
+		const { context } = options;
+		this.#context = context;
+		this.#repositories = options.repositories;
+		this.#guests = options.guests;
+		this.#life = options.life;
+		this.#observe = options.observe;
+		this.#folder = join(context.dataDir, "restores");
+		this.#journals = new Journals({ folder: this.#folder, ids: RestoreId, entries: RestoreEntry });
+		this.#access = new KeptAccess(this.#folder);
+		this.#log = context.log.child({ part: "restores" });
+	}
+
+	/**
+	 * Begins a restore or a drill; fulfilled when its journal has it. The same id again: no change.
+	 * @throws {SternaError} `wrong_state` over a running guest, `conflict`, `invalid`: nothing has changed then.
+	 */
+	start(input: Started): Promise<RestoreReport> {
+		return this.#context.queue.run(input.spec.id, async () => {
+			const known = this.#tasks.get(input.restoreId);
+			if (known) return known.report();
+			const facts = input.mode === "drill" ? this.#drillFacts(input) : this.#guestFacts(input);
+			await this.#access.keep(input.restoreId, input.access);
+			const task = this.#make(facts, []);
+			await task.note({ type: "opened", restore: facts });
+			this.#launch(task, input.access, (needs) => this.#begin(needs));
+			return task.report();
+		});
+	}
+
+	/**
+	 * Begins to undo a restore; its end comes as a report. Cancelled already: no change.
+	 * @throws {SternaError} `not_found`; `wrong_state` when it has ended otherwise or can only go forward.
+	 */
+	async cancel(restoreId: RestoreId): Promise<RestoreReport> {
+		const task = this.#tasks.get(restoreId);
+		if (!task) throw new SternaError("not_found", `this host has no restore ${restoreId}`);
+		if (task.ended === "cancelled") return task.report();
+		if (task.ended) throw new SternaError("wrong_state", `the restore is ${task.ended}; there is nothing to cancel`);
+		if (task.has("filled") || (task.facts.mode === "copy" && task.has("placing"))) {
+			throw new SternaError("wrong_state", "the guest is restored already and can only go forward");
+		}
+		task.cancel.abort(new SternaError("cancelled", "the restore was cancelled"));
+		return task.report();
+	}
+
+	async screenshot(restoreId: RestoreId): Promise<Output<"restore.screenshot">> {
+		if (!this.#tasks.get(restoreId)?.has("pictured")) {
+			throw new SternaError("not_found", `there is no picture of restore ${restoreId}`);
+		}
+		return { png: (await readFile(screenshotPath(this.#context, restoreId))).toString("base64") };
+	}
+
+	reports(): RestoreReport[] {
+		return [...this.#tasks.values()].map((task) => task.report());
+	}
+
+	/** What an earlier life began: a guest that is being filled is served again, the rest is undone or completed. */
+	async resumeAll(): Promise<void> {
+		for (const restoreId of await this.#journals.list()) {
+			const journal = await this.#read(restoreId);
+			const [opening] = journal;
+			if (opening?.type !== "opened") continue;
+			const task = this.#make(opening.restore, journal);
+			if (task.ended) {
+				this.#endedAtMs.set(restoreId, task.endedAt ?? 0);
+				continue;
+			}
+			const access = await this.#access.read(restoreId).catch(() => null);
+			this.#log.info({ restoreId, guestId: task.facts.guestId }, "an earlier life's restore is taken up");
+			task.remark("the agent was started again");
+			this.#launch(task, access, (needs) => this.#resume(needs));
+		}
+		this.#forgetOld();
+	}
+
+	/** Stops serving; guests that are being filled stand until the next life serves them again. */
+	async close(): Promise<void> {
+		await Promise.all(this.#running.values());
+	}
+
+	#begin(needs: RestoreNeeds): Promise<void> {
+		switch (needs.task.facts.mode) {
+			case "copy":
+				return copyRestore(needs);
+			case "instant":
+				return instantRestore(needs);
+			case "drill":
+				return drill(needs, (png) => this.#keepPicture(needs.task, png));
+		}
+	}
+
+	#resume(needs: RestoreNeeds): Promise<void> {
+		const { task } = needs;
+		const interrupted = new SternaError("unavailable", "the agent was started again while it restored", {
+			cure: "begin the restore again",
+		});
+		if (task.has("undoing")) return Promise.reject(interrupted);
+		const { mode } = task.facts;
+		if (mode === "copy" && task.has("placing")) return finishCopy(needs);
+		if (mode === "instant" && task.has("booted")) return fillGuest(needs, null);
+		return Promise.reject(interrupted);
+	}
+
+	async #undo(needs: Pick<RestoreNeeds, "context" | "guests" | "task">): Promise<void> {
+		switch (needs.task.facts.mode) {
+			case "copy":
+				return undoCopy(needs);
+			case "instant":
+				return undoInstant(needs);
+			case "drill":
+				return removeDrill(needs.context, needs.task.facts);
+		}
+	}
+
+	/** @throws {SternaError} `not_found`, `wrong_state`, `conflict`, `invalid` */
+	#guestFacts(input: Started): RestoreFacts {
+		const { store, holds, hostId, clock } = this.#context;
+		const { restoreId, mode, pointId, spec, epoch, volumes, check, start, access } = input;
+		const known = store.get(spec.id);
+		const before = known?.spec && known.record.role !== "none" ? known.spec : null;
+		holds.refuseIfHeld(spec.id, spec.name, "restore");
+		const view = before ? this.#guests.view(spec.id) : null;
+		if (view && view.state !== "stopped" && view.state !== "crashed") {
+			throw new SternaError(
+				"wrong_state",
+				`guest ${spec.name} is ${view.state}; nothing is restored over a running guest`,
+				{
+					cure: "power it off first, or restore to a new guest",
+				},
+			);
+		}
+		if (known && epoch <= known.record.highestEpoch) {
+			throw new SternaError("conflict", `guest ${spec.name} is here under epoch ${known.record.highestEpoch} already`);
+		}
+		if (mode === "instant" && !start) {
+			throw new SternaError("invalid", "an instant restore starts its guest: it is filled while it runs");
+		}
+		const wanted = new Set(volumes.map(({ to }) => to));
+		if (wanted.size < volumes.length) throw new SternaError("invalid", "a volume cannot be filled from two");
+		this.#context.places.volumes(spec);
+		const restored = { restoreId, mode, pointId, repositoryId: access.repositoryId, hostId, spec, guestId: spec.id };
+		return { ...restored, epoch, volumes, check, start, before, startedAt: clock.now() };
+	}
+
+	/** A drill's guest and volumes are others than those it stands for: it harms neither when both are on one host. */
+	#drillFacts(input: Started): RestoreFacts {
+		const { places, hostId, clock } = this.#context;
+		const { restoreId, mode, pointId, epoch, check, access } = input;
+		if (!check) throw new SternaError("invalid", "a drill needs a check: how is it known that the guest works?");
+		const [pool] = places.pools();
+		if (!pool) throw new SternaError("not_found", "this host has no storage pool for a drill's volumes");
+		const names = new Set(places.pools().map(({ name }) => name));
+		const ids = new Map(input.spec.volumes.map(({ id }) => [id, newId(VolumeId)]));
+		const renamed = (id: VolumeId) => ids.get(id) ?? id;
+		const spec = GuestSpec.parse({
+			...input.spec,
+			id: GuestId.parse(restoreId),
+			nics: [],
+			volumes: input.spec.volumes.map(({ id, pool: wanted, sizeBytes }) => ({
+				id: renamed(id),
+				pool: names.has(wanted) ? wanted : pool.name,
+				sizeBytes,
+			})),
+		});
+		const volumes = input.volumes.map(({ from, to }) => ({ from, to: renamed(to) }));
+		const restored = {
+			restoreId,
+			mode,
+			pointId,
+			repositoryId: access.repositoryId,
+			hostId,
+			spec,
+			epoch,
+			volumes,
+			check,
+		};
+		return { ...restored, guestId: input.spec.id, start: true, before: null, startedAt: clock.now() };
+	}
+
+	#make(facts: RestoreFacts, journal: readonly RestoreEntry[]): RestoreTask {
+		const { restoreId } = facts;
+		const task = new RestoreTask({
+			facts,
+			journal,
+			append: async (entry) => {
+				await this.#journals.append(restoreId, [entry]);
+				await this.#observe(entry);
+			},
+			publish: (report) => {
+				if (!this.#life.signal.aborted) this.#context.announce.restoreChanged(report);
+			},
+			now: () => this.#context.clock.now(),
+		});
+		this.#tasks.set(restoreId, task);
+		return task;
+	}
+
+	#launch(task: RestoreTask, access: RepositoryAccess | null, work: (needs: RestoreNeeds) => Promise<void>): void {
+		const { restoreId, spec, mode } = task.facts;
+		const context = this.#context;
+		const signal = AbortSignal.any([task.cancel.signal, this.#life.signal]);
+		const letGo =
+			mode === "drill"
+				? () => {}
+				: context.holds.place(spec.id, {
+						reason: `is being restored, by restore ${restoreId}`,
+						refuses: ["start", "delete", "migrate", "backup", "changeVolumes", "restore"],
+					});
+		const run = async () => {
+			try {
+				await work({ ...this.#needsBase(), task, access: needAccess(access), signal, letGo });
+				await task.note({ type: "ended", state: "completed" });
+			} catch (thrown) {
+				if (this.#life.signal.aborted) return;
+				await this.#settle(task, asSternaError(thrown));
+			} finally {
+				letGo();
+			}
+			await this.#access.forget(restoreId);
+			this.#endedAtMs.set(restoreId, context.clock.now());
+			this.#forgetOld();
+			await this.#removeExpired();
+			this.#log.info({ restoreId, mode, state: task.ended }, "restore ended");
+		};
+		const running = run().catch((thrown: unknown) =>
+			this.#log.error(
+				{ restoreId, err: asSternaError(thrown) },
+				"restore stopped; the agent's next life goes on with it",
+			),
+		);
+		this.#running.set(restoreId, running);
+		void running.then(() => this.#running.delete(restoreId));
+	}
+
+	/** A failure is undone, unless the guest has its volumes already: then it is theirs, and only what followed has failed. */
+	async #settle(task: RestoreTask, error: SternaError): Promise<void> {
+		await task.undoing(error);
+		const isThere = task.facts.mode === "copy" && task.has("placing");
+		if (!isThere && !task.has("filled")) await this.#undo({ ...this.#needsBase(), task });
+		await task.note({ type: "ended", state: error.code === "cancelled" ? "cancelled" : "failed" });
+	}
+
+	#needsBase() {
+		return { context: this.#context, repositories: this.#repositories, guests: this.#guests };
+	}
+
+	async #keepPicture(task: RestoreTask, png: Uint8Array): Promise<void> {
+		await makeFolderDurably(this.#folder);
+		await writeFile(screenshotPath(this.#context, task.facts.restoreId), png, { mode: 0o600 });
+	}
+
+	/** A damaged journal is put aside for a person to look at. */
+	async #read(restoreId: RestoreId): Promise<RestoreEntry[]> {
+		try {
+			return await this.#journals.read(restoreId);
+		} catch (thrown) {
+			this.#log.error({ restoreId, err: asSternaError(thrown) }, "journal of a restore is damaged and put aside");
+			await this.#journals.putAside(restoreId);
+			return [];
+		}
+	}
+
+	#forgetOld(): void {
+		const ended = [...this.#tasks.values()].filter((task) => endedTaskStates.includes(task.ended ?? "running"));
+		const oldestFirst = ended.sort((a, b) => (a.endedAt ?? 0) - (b.endedAt ?? 0));
+		for (const { facts } of oldestFirst.slice(0, Math.max(0, ended.length - rememberedRestores))) {
+			this.#tasks.delete(facts.restoreId);
+		}
+	}
+
+	/** Best effort: what cannot be removed now is tried again after the next restore. */
+	async #removeExpired(): Promise<void> {
+		for (const restoreId of expiredJournals(this.#endedAtMs, this.#context.clock.now())) {
+			await this.#journals.remove(restoreId).catch(() => {});
+			this.#endedAtMs.delete(restoreId);
+		}
+	}
+}
