@@ -1,14 +1,11 @@
 import { createHmac, type KeyObject } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { Blake3Hasher } from "@napi-rs/blake-hash";
 import { blockKeyNumber, blockOverheadBytes, openBlock, sealBlock } from "../format/block.ts";
-import type { HashKind } from "../format/config.ts";
 import { hashBytes } from "../format/reference.ts";
 
 /** A batch of whole blocks, one after the other. The buffers travel to the worker and back. */
 export interface HashJob {
 	is: "hash";
-	hash: HashKind;
 	hashKey: KeyObject;
 	blockSizeBytes: number;
 	content: Uint8Array<ArrayBuffer>;
@@ -47,7 +44,6 @@ export interface SealResult {
 /** Sealed blocks of one pack, to be opened and checked. */
 export interface OpenJob {
 	is: "open";
-	hash: HashKind;
 	hashKey: KeyObject;
 	plainBytes: number;
 	/** The pack's key under each data key that its blocks name. */
@@ -71,10 +67,9 @@ export function sealedBatchBytes(blocks: number, blockSizeBytes: number): number
 	return blocks * (blockSizeBytes + blockOverheadBytes);
 }
 
-/** The name of a block or node. */
-export function hashBlock(kind: HashKind, key: KeyObject, block: Uint8Array): Buffer {
-	if (kind === "hmac-sha256") return createHmac("sha256", key).update(block).digest();
-	return Blake3Hasher.newKeyed(key.export()).update(block).digestBuffer();
+/** The name of a block or node: HMAC-SHA256 (RFC 2104), so that who has only the storage cannot ask it for known content. */
+export function hashBlock(key: KeyObject, block: Uint8Array): Buffer {
+	return createHmac("sha256", key).update(block).digest();
 }
 
 export function runHash(job: HashJob): HashResult {
@@ -85,7 +80,7 @@ export function runHash(job: HashJob): HashResult {
 	for (let index = 0; index < blocks; index++) {
 		const block = job.content.subarray(index * job.blockSizeBytes, (index + 1) * job.blockSizeBytes);
 		if (zero.equals(block)) zeros[index] = 1;
-		else hashes.set(hashBlock(job.hash, job.hashKey, block), index * hashBytes);
+		else hashes.set(hashBlock(job.hashKey, block), index * hashBytes);
 	}
 	return { content: job.content, hashes, zeros };
 }
@@ -123,7 +118,7 @@ export function runOpen(job: OpenJob): OpenResult {
 
 /** A block's plain bytes; null when seal, compression, length or hash do not fit. Never yields more than `plainBytes`. */
 export function openChecked(
-	job: Pick<OpenJob, "hash" | "hashKey" | "plainBytes" | "keys">,
+	job: Pick<OpenJob, "hashKey" | "plainBytes" | "keys">,
 	sealed: Uint8Array,
 	hash: Uint8Array,
 	compressed: boolean,
@@ -133,7 +128,7 @@ export function openChecked(
 	if (!payload) return null;
 	const plain = compressed ? decompress(payload, job.plainBytes) : payload;
 	if (plain?.length !== job.plainBytes) return null;
-	return hashBlock(job.hash, job.hashKey, plain).equals(hash) ? plain : null;
+	return hashBlock(job.hashKey, plain).equals(hash) ? plain : null;
 }
 
 /** The block as a zstd frame (RFC 8878, level 1); null when that saves less than 5 %. */

@@ -67,7 +67,7 @@ async function fetchPlaced(
 		hashes.set(reference.hash, index * hashBytes);
 		return { at, storedBytes: reference.storedBytes, compressed: reference.compressed, to: index * size };
 	});
-	const common = { hash: config.hash, hashKey: sealing.hashKey, plainBytes: size, keys };
+	const common = { hashKey: sealing.hashKey, plainBytes: size, keys };
 	const room = buffer(wanted.length * size);
 	const job = { is: "open" as const, ...common, sealed: owned(bytes), blocks, hashes, content: room };
 	const { content, damaged } = await codec.open(job);

@@ -35,12 +35,12 @@ export class NodeSource {
 	async #tryRead(reference: Reference): Promise<Uint8Array | null> {
 		const sealed = await this.#sealed(reference);
 		if (!sealed) return null;
-		const { sealing, config } = this.#opened;
+		const { sealing } = this.#opened;
 		const keyNumber = blockKeyNumber(sealed) ?? -1;
 		const key = sealing.packKey(reference.packId, keyNumber);
 		if (!key) return null;
 		const keys = new Map([[keyNumber, key]]);
-		const job = { hash: config.hash, hashKey: sealing.hashKey, plainBytes: nodeBytes, keys };
+		const job = { hashKey: sealing.hashKey, plainBytes: nodeBytes, keys };
 		return openChecked(job, sealed, reference.hash, reference.compressed);
 	}
 

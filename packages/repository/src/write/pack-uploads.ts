@@ -149,8 +149,8 @@ export class TreePacks implements NodeStore {
 	}
 
 	store(node: Uint8Array): Reference {
-		const { config, sealing } = this.#opened;
-		const hash = hashBlock(config.hash, sealing.hashKey, node);
+		const { sealing } = this.#opened;
+		const hash = hashBlock(sealing.hashKey, node);
 		const frame = compress(node);
 		this.#filling ??= new PackBuilder(
 			newPackId(this.#owner, "tree"),

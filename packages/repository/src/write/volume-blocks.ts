@@ -66,8 +66,8 @@ export class VolumeBlocks {
 	/** Sends a batch on its way. Fulfilled when it is stored up to its pack's upload and is in the tree. */
 	async add(batch: Batch): Promise<void> {
 		const { config, sealing, codec } = this.#parts.opened;
-		const { blockSizeBytes, hash } = config;
-		const hashed = codec.hash({ is: "hash", hash, hashKey: sealing.hashKey, blockSizeBytes, content: batch.content });
+		const { blockSizeBytes } = config;
+		const hashed = codec.hash({ is: "hash", hashKey: sealing.hashKey, blockSizeBytes, content: batch.content });
 		hashed.catch(() => {});
 		const decided = after(this.#decided, async () => {
 			const { content, hashes, zeros } = await hashed;
