@@ -19,6 +19,7 @@ import { GuestHolds } from "./guests/holds.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
 import { GuestStore } from "./guests/store.ts";
+import { GuestVolumes } from "./guests/volumes.ts";
 import { credentialsOf, type Identity, readIdentity } from "./identity/identity.ts";
 import { keepRenewed } from "./identity/renewal.ts";
 import { Link, type LinkTimes } from "./link.ts";
@@ -158,12 +159,15 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 		},
 		verifyPermit: (signed) => verifyPermit(signed, { authority: identity.authority, hostId }),
 	};
+	const volumes = new GuestVolumes(context);
+	undo.add(() => volumes.close());
 	const migrations = (options.createMigrations ?? createMigrationService)(context);
 	undo.add(() => migrations.close());
 	const saving = (options.createSaving ?? createSavingServices)(context, guests);
 	undo.add(() => saving.close());
 
 	await guests.adopt();
+	await volumes.resumeAll();
 	for (const view of guests.views()) report.setGuest(view.guestId, view);
 	await migrations.resumeAll();
 	for (const migration of migrations.active()) report.setMigration(migration);
@@ -216,6 +220,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	const handlers = createHandlers({
 		hypervisor,
 		guests,
+		volumes,
 		store,
 		report,
 		revocations,

@@ -9,6 +9,7 @@ import type { FilesService } from "./files/service.ts";
 import type { Guests } from "./guests/lifecycle.ts";
 import { followSerialLog } from "./guests/serial.ts";
 import type { GuestStore } from "./guests/store.ts";
+import type { GuestVolumes } from "./guests/volumes.ts";
 import type { Revocations } from "./peers/revocations.ts";
 import type { Report } from "./report.ts";
 import type { Sampler } from "./sampling.ts";
@@ -16,6 +17,7 @@ import type { Sampler } from "./sampling.ts";
 export interface CommandNeeds {
 	hypervisor: Hypervisor;
 	guests: Guests;
+	volumes: GuestVolumes;
 	store: GuestStore;
 	report: Report;
 	revocations: Revocations;
@@ -33,7 +35,7 @@ export interface CommandNeeds {
 
 /** Everything this agent can be asked, and who answers it. The endpoint has parsed the input and checked the audience. */
 export function createHandlers(needs: CommandNeeds): Handlers {
-	const { guests, report, migrations, repositories, backups, restores, hypervisor } = needs;
+	const { guests, volumes, report, migrations, repositories, backups, restores, hypervisor } = needs;
 	/** The guest as it was just told, with its place in the sequence. */
 	const told = (guestId: GuestId): GuestReport => {
 		const guest = report.guest(guestId);
@@ -105,9 +107,18 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 		"incoming.run": (input, caller) => migrations.run(input, proved(caller)),
 		"incoming.discard": (input, caller) => migrations.discard(input, proved(caller)),
 
-		"volume.grow": async () => notBuilt("growing a volume"),
-		"volume.attach": async () => notBuilt("attaching a volume"),
-		"volume.move": async () => notBuilt("moving a volume"),
+		"volume.grow": async (input) => {
+			await volumes.grow(input);
+			return told(input.guestId);
+		},
+		"volume.attach": async (input) => {
+			await volumes.attach(input);
+			return told(input.guestId);
+		},
+		"volume.move": async (input) => {
+			await volumes.move(input);
+			return told(input.guestId);
+		},
 
 		"repository.create": (input) => repositories.create(input),
 		"repository.identify": (input) => repositories.identify(input),
@@ -135,10 +146,6 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 		"files.list": (input) => needs.files.list(input),
 		"files.read": (input, _caller, signal) => needs.files.read(input, signal),
 	};
-}
-
-function notBuilt(what: string): never {
-	throw new SternaError("incompatible", `${what} is not built into this agent yet`);
 }
 
 function mustBeHere(store: GuestStore, guestId: GuestId): void {

@@ -78,7 +78,9 @@ export class SimulatedVolumes {
 
 	async move({ guestId, volumeId, from, to, onProgress }: MoveVolume, signal: AbortSignal): Promise<void> {
 		const hasProcess = this.#guests.has(guestId);
+		const isUsed = hasProcess && this.#guests.get(guestId).volumes.some(({ path }) => path === to);
 		const isThere = (await this.inspect({ volumeId, path: to })).exists;
+		if (isUsed) return rm(from, { force: true });
 		if (isThere && !(await this.inspect({ volumeId, path: from })).exists) return;
 		const volume = await this.#read({ volumeId, path: from });
 		const totalBytes = volume.simulatedVolumeBytes;
@@ -88,12 +90,12 @@ export class SimulatedVolumes {
 			onProgress({ totalBytes, transferredBytes: 0 });
 			if (signal.aborted) throw new SternaError("cancelled", `moving the volume ${volumeId} was cancelled`);
 			if (hasProcess) await this.#seatAnew(guestId, { volumeId, path: to });
-			onProgress({ totalBytes, transferredBytes: totalBytes });
 		} catch (error) {
 			await rm(to, { force: true });
 			throw error;
 		}
 		await rm(from, { force: true });
+		onProgress({ totalBytes, transferredBytes: totalBytes });
 	}
 
 	async #seatAnew(guestId: GuestId, { volumeId, path }: VolumeLocation): Promise<void> {
