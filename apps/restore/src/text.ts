@@ -12,7 +12,13 @@ export function describePoint(point: RecoveryPoint) {
 export function pointLines(points: readonly RecoveryPoint[]): string[] {
 	if (points.length === 0) return ["The repository holds no recovery point."];
 	return points.flatMap(({ pointId, guestName, takenAt, consistency, volumes }) => [
-		`${new Date(takenAt).toISOString()}  ${pointId}  ${guestName}  ${consistency}`,
+		`${timeText(takenAt)}  ${pointId}  ${guestName}  ${consistency}`,
 		...volumes.map(({ volumeId, sizeBytes }) => `    disk ${volumeId}  ${formatBytes(sizeBytes)}`),
 	]);
+}
+
+/** A host's clock may have said anything. */
+function timeText(atMs: number): string {
+	const date = new Date(atMs);
+	return Number.isNaN(date.getTime()) ? "at an impossible time  " : date.toISOString();
 }
