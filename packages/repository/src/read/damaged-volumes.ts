@@ -8,7 +8,7 @@ import { readVisiblePoint } from "./points.ts";
 export async function damagedVolumes(opened: Opened, pointId: PointId): Promise<VolumeId[]> {
 	const suspects = await readSuspects(opened);
 	if (suspects.size === 0) return [];
-	const unusable = { sawCollection: 0, condemned: new Set<never>(), suspects };
+	const unusable = { condemned: new Set<never>(), suspects };
 	const manifest = await readVisiblePoint(opened, pointId);
 	const damaged = new Set<VolumeId>();
 	const options = {

@@ -23,21 +23,28 @@ export interface Unusable {
 	/** The highest collection that was looked at; 0 for none. */
 	sawCollection: number;
 	condemned: Set<PackId>;
+	/** A collection's record cannot be read: what it condemned is unknown, so only what the parent refers to is reused. */
+	condemnedUnknown: boolean;
 	suspects: Map<PackId, Set<string>>;
 }
 
 /** The collections that there are, and what they condemned. */
-export async function readCondemned(opened: Opened): Promise<Pick<Unusable, "sawCollection" | "condemned">> {
+export async function readCondemned(opened: Opened): Promise<Omit<Unusable, "suspects">> {
 	let sawCollection = 0;
 	const condemned = new Set<PackId>();
+	let condemnedUnknown = false;
 	for await (const { key } of opened.storage.list(collectionsPrefix)) {
 		const number = collectionNumber(key);
 		if (number === null) continue;
 		sawCollection = Math.max(sawCollection, number);
-		const record = await unlessGone(readRecord(opened, key, CollectionRecord));
+		const record = await unlessGone(readRecord(opened, key, CollectionRecord)).catch((error: unknown) => {
+			if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
+			condemnedUnknown = true;
+			return null;
+		});
 		if (record && !record.finished) for (const packId of record.condemned) condemned.add(packId);
 	}
-	return { sawCollection, condemned };
+	return { sawCollection, condemned, condemnedUnknown };
 }
 
 /** What scrubs found damaged. */
@@ -62,7 +69,10 @@ export async function usable(opened: Opened, unusable: Unusable, reference: Refe
 }
 
 /** Whether the block may be used where it is: the answer for almost all. */
-export function isUsable({ condemned, suspects }: Unusable, { packId, hash }: Reference): boolean {
+export function isUsable(
+	{ condemned, suspects }: Pick<Unusable, "condemned" | "suspects">,
+	{ packId, hash }: Reference,
+): boolean {
 	if (condemned.has(packId)) return false;
 	const damaged = suspects.get(packId);
 	return !damaged?.has(Buffer.from(hash).toString("hex"));
@@ -70,6 +80,7 @@ export function isUsable({ condemned, suspects }: Unusable, { packId, hash }: Re
 
 /** Fills the table from the directories of data packs, those of the newest points first, until it is full. */
 export async function loadKnownBlocks(opened: Opened, unusable: Unusable, table: HashTable): Promise<void> {
+	if (unusable.condemnedUnknown) return;
 	const { points } = await listPoints(opened);
 	const age = new Map(
 		points.toSorted((a, b) => b.finishedAt - a.finishedAt).map(({ pointId }, index) => [packOwner(pointId), index]),

@@ -49,11 +49,11 @@ export async function beginSession(
 				cure: "begin again with a new point",
 			});
 		}
-		const { sawCollection, condemned } = await readCondemned(opened);
-		const seen: SessionRecord = { ...record, sawCollection };
+		const condemned = await readCondemned(opened);
+		const seen: SessionRecord = { ...record, sawCollection: condemned.sawCollection };
 		await putRecord(opened, key, seen);
 		const parent = parentPointId === null ? null : await readVisiblePoint(opened, parentPointId);
-		const unusable = { sawCollection, condemned, suspects: await readSuspects(opened) };
+		const unusable = { ...condemned, suspects: await readSuspects(opened) };
 		return new Session(opened, { pointId, parent, unusable, record: seen });
 	} catch (error) {
 		await opened.storage.remove(key).catch(() => {});
