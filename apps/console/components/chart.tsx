@@ -23,6 +23,8 @@ interface ChartProps<Key extends string> {
 	/** A fixed upper end, such as the granted amount. */
 	limit?: { value: number; label: string };
 	height?: number;
+	/** The upper end of the scale for the highest reading; the next power of two without. */
+	topOf?: (highest: number) => number;
 }
 
 /** Lines over time with their latest values in words; readings that are null leave a gap. */
@@ -31,7 +33,9 @@ export function Chart<Key extends string>(props: ChartProps<Key>) {
 	const latest = samples.at(-1);
 	const top =
 		limit?.value ??
-		roundTop(Math.max(props.atLeast ?? 0, ...samples.flatMap((one) => series.map(({ key }) => one[key] ?? 0))));
+		(props.topOf ?? roundTop)(
+			Math.max(props.atLeast ?? 0, ...samples.flatMap((one) => series.map(({ key }) => one[key] ?? 0))),
+		);
 	const words = series.map(({ key, label: name }) => {
 		const value = latest?.[key];
 		return { key, name, value: typeof value === "number" ? props.format(value) : "–" };

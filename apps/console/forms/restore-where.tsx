@@ -1,7 +1,7 @@
 "use client";
 import { formatBytes } from "@sterna/shared/units";
 import { GuestPick } from "../components/backups/guest-pick.tsx";
-import { sentence } from "../components/words.ts";
+import { sentence, statement } from "../components/words.ts";
 import type { RestorePlan } from "../server/views-backups.ts";
 import { Check } from "../ui/check.tsx";
 import { Chip } from "../ui/chip.tsx";
@@ -89,7 +89,7 @@ function NewGuest({ draft, set, hosts }: RestorePart & { hosts: RestorePlan["hos
 							{refusals.length === 0
 								? "possible"
 								: refusals
-										.map(({ message, cure }) => `${sentence(message)}${cure ? ` ${sentence(cure)}` : ""}`)
+										.map(({ message, cure }) => `${statement(message)}${cure ? ` ${sentence(cure)}` : ""}`)
 										.join(" ")}
 						</RadioCard>
 					))}

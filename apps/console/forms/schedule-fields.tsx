@@ -75,8 +75,10 @@ export function ScheduleFields(props: ScheduleFieldsProps) {
 				{(schedule.every === "day" || schedule.every === "week") && (
 					<TextField
 						label="At"
-						type="time"
-						error={error && "a time of day"}
+						placeholder="02:00"
+						maxLength={5}
+						autoComplete="off"
+						error={error && "a time of day, like 02:00"}
 						value={schedule.time}
 						onValue={(time) => set({ time })}
 					/>

@@ -95,7 +95,6 @@ export function MonthGrid({ label, day, today, onDay, mark, words }: MonthGridPr
 											type="button"
 											data-day={one}
 											tabIndex={one === day ? 0 : -1}
-											aria-label={`${dayName(one)}: ${words(one)}`}
 											aria-current={one === today ? "date" : undefined}
 											onClick={() => onDay(one)}
 											className={clsx(
@@ -107,8 +106,13 @@ export function MonthGrid({ label, day, today, onDay, mark, words }: MonthGridPr
 														: "border-transparent hover:bg-sunken",
 											)}
 										>
-											<span className={clsx("text-sm", one === today && "font-semibold")}>{Number(one.slice(8))}</span>
-											{mark(one)}
+											<span className="sr-only">
+												{dayName(one)}: {words(one)}
+											</span>
+											<span aria-hidden className={clsx("text-sm", one === today && "font-semibold")}>
+												{Number(one.slice(8))}
+											</span>
+											<span aria-hidden>{mark(one)}</span>
 										</button>
 									</td>
 								),

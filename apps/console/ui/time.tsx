@@ -1,4 +1,5 @@
 "use client";
+import { clsx } from "clsx";
 import { addDays, format, isSameDay, isSameYear } from "date-fns";
 import { useEffect, useState } from "react";
 
@@ -36,7 +37,11 @@ export function DayTime({ at, className }: { at: number; className?: string }) {
 				? "yesterday"
 				: format(date, isSameYear(date, now) ? "EEE d MMM," : "d MMM yyyy,");
 	return (
-		<time dateTime={date.toISOString()} title={format(date, "d MMMM yyyy, HH:mm:ss")} className={className}>
+		<time
+			dateTime={date.toISOString()}
+			title={format(date, "d MMMM yyyy, HH:mm:ss")}
+			className={clsx("whitespace-nowrap", className)}
+		>
 			{day} {format(date, "HH:mm")}
 		</time>
 	);

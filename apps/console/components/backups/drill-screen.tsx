@@ -25,7 +25,7 @@ export function DrillScreen({ restore }: { restore: RestoreRow }) {
 						<img
 							src={`data:image/png;base64,${png}`}
 							alt={`Screen of ${restore.guest.name} at the end of the drill`}
-							className="w-full max-w-[720px] rounded-lg border border-line bg-sunken"
+							className="max-h-[480px] max-w-full rounded-lg border border-line bg-sunken"
 						/>
 					)}
 				</Answer>

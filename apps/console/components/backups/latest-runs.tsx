@@ -44,15 +44,21 @@ export function LatestRuns({ title, of, more }: LatestRunsProps) {
 								>
 									<div className="min-w-0">
 										<Link href={`/backups/runs/${run.pointId}`} className="font-medium wrap-anywhere hover:underline">
-											{run.guest.name}
+											{of.guestId ? <DayTime at={run.startedAt ?? run.dueAt} /> : run.guest.name}
 										</Link>
 										<div className="text-sm text-soft">
-											<DayTime at={run.startedAt ?? run.dueAt} />
+											{of.guestId ? (
+												(run.job?.name ?? `by ${run.requestedBy}`)
+											) : (
+												<DayTime at={run.startedAt ?? run.dueAt} />
+											)}
 											{run.startedAt !== null &&
 												`, ${formatBytes(run.readBytes)} read, ${formatBytes(run.storedBytes)} stored`}
 										</div>
 									</div>
-									<RunStanding run={run} />
+									<div className="sm:w-56">
+										<RunStanding run={run} />
+									</div>
 								</li>
 							))}
 						</ul>

@@ -26,9 +26,19 @@ export function RecoveryTrend({ guestId }: { guestId: string }) {
 						]}
 						format={formatDuration}
 						atLeast={1000}
+						topOf={roundDuration}
 					/>
 				)}
 			</Answer>
 		</Panel>
 	);
+}
+
+const secondMs = 1000;
+const minuteMs = 60_000;
+const steps = [2, 10, 20, 60, 120, 600, 1200, 3600].map((seconds) => seconds * secondMs);
+
+/** The next length of time whose half is one that people say, too. */
+function roundDuration(highestMs: number): number {
+	return steps.find((step) => step >= highestMs) ?? Math.ceil(highestMs / (120 * minuteMs)) * 120 * minuteMs;
 }

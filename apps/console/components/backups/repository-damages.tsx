@@ -4,7 +4,7 @@ import { CircleCheck } from "lucide-react";
 import Link from "next/link";
 import { Panel } from "../../ui/panel.tsx";
 import { DayTime } from "../../ui/time.tsx";
-import { statement } from "../words.ts";
+import { sentence } from "../words.ts";
 import { countOf } from "./words.ts";
 
 interface RepositoryDamagesProps {
@@ -31,7 +31,7 @@ export function RepositoryDamages({ damages, lastScrubAt }: RepositoryDamagesPro
 				<ul className="rows">
 					{damages.map((damage) => (
 						<li key={damage.object} className="py-2.5 first:pt-0 last:pb-0">
-							<p className="border-l-2 border-bad pl-2.5 font-medium wrap-anywhere">{statement(damage.text)}</p>
+							<p className="border-l-2 border-bad pl-2.5 font-medium wrap-anywhere">{sentence(damage.text)}</p>
 							<p className="mt-0.5 pl-3 font-mono text-sm text-soft wrap-anywhere">{damage.object}</p>
 							{damage.points.length === 0 ? (
 								<p className="mt-1 pl-3 text-sm text-soft">No recovery point needs it.</p>

@@ -41,7 +41,9 @@ export function RepositoryFacts({ repository }: { repository: RepositoryView }) 
 						? `not for ${repository.lockDays} days after writing`
 						: usage?.immutability === "locked"
 							? "not before its time"
-							: "yes, by whoever has its credentials"}
+							: repository.kind === "s3"
+								? "yes, by whoever has its credentials"
+								: "yes, by whoever can write to the folder"}
 				</Pair>
 				{repository.canarySentence && <Pair label="Last try to delete">{repository.canarySentence}</Pair>}
 				<Pair label="Recovery key">{repository.keyConfirmed ? "kept by a person" : "not confirmed"}</Pair>

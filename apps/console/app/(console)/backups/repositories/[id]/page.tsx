@@ -14,7 +14,7 @@ import { EventsOf } from "../../../../../components/events-of.tsx";
 import { useLive } from "../../../../../components/live.tsx";
 import { Answer } from "../../../../../components/page-state.tsx";
 import { useTRPC } from "../../../../../components/trpc.tsx";
-import { statement } from "../../../../../components/words.ts";
+import { sentence, statement } from "../../../../../components/words.ts";
 import type { RepositoryView } from "../../../../../server/views-backups.ts";
 import { Figures } from "../../../../../ui/figures.tsx";
 import { Headline } from "../../../../../ui/headline.tsx";
@@ -45,7 +45,7 @@ function Repository({ repository }: { repository: RepositoryView }) {
 				lead={
 					<>
 						<p>{statement(repository.healthSentence)}</p>
-						<p>{statement(repository.place)}</p>
+						<p>{sentence(repository.place)}</p>
 					</>
 				}
 				actions={<RepositoryActions repository={repository} />}
