@@ -22,6 +22,8 @@ export class Reach {
 	readonly #repositories: Repositories;
 	readonly #sights = new Map<string, Sight>();
 	readonly #asking = new Set<string>();
+	/** How often each host has gone: what it was asked before says nothing about it after. */
+	readonly #departures = new Map<HostId, number>();
 	/** A repository's usage is news: its points may not be those of the catalogue. */
 	readonly #onUsage: (entry: RepositoryEntry) => void;
 
@@ -56,6 +58,8 @@ export class Reach {
 	/** What stands in the way where nobody gets to it; null while a host does or it is not known yet. */
 	whyNobody(entry: RepositoryEntry): string | null {
 		if (this.hostsOf(entry).length > 0) return null;
+		const unreadable = this.#unreadable(entry);
+		if (unreadable) return unreadable;
 		const hosts = this.#repositories.hostsThatOffer(this.#repositories.accessOf(entry).place);
 		if (hosts.length === 0) return `no connected host offers its place (${entry.placeText})`;
 		const reasons = hosts.map((hostId) => this.#sights.get(keyOf(hostId, entry.id))?.because);
@@ -65,6 +69,8 @@ export class Reach {
 	/** Looks again where the last look is old. Never more than a few at once; not waited for by the caller's round. */
 	async tick(): Promise<void> {
 		for (const entry of this.#repositories.all()) {
+			// A key that this console cannot read any more is told by the repository's health, and hinders no other.
+			if (this.#unreadable(entry)) continue;
 			const { place } = this.#repositories.accessOf(entry);
 			const offering = new Set(this.#repositories.hostsThatOffer(place));
 			for (const hostId of this.#parts.hub.connectedHosts()) {
@@ -79,6 +85,7 @@ export class Reach {
 		const key = keyOf(hostId, entry.id);
 		if (this.#asking.has(key)) return;
 		this.#asking.add(key);
+		const departures = this.#departures.get(hostId);
 		try {
 			await this.#repositories.settleKey(entry, hostId);
 			const access = this.#repositories.accessOf(entry);
@@ -89,15 +96,35 @@ export class Reach {
 		} catch (thrown) {
 			const error = asSternaError(thrown);
 			this.#parts.core.log.info({ err: error, hostId, repositoryId: entry.id }, "repository not reached");
-			this.#see(hostId, entry, error.message);
+			if (this.#departures.get(hostId) === departures) this.#see(hostId, entry, error.message);
 		} finally {
 			this.#asking.delete(key);
 		}
 	}
 
+	/** Looks at a new repository from every host that offers its place. Fulfilled when one gets there, or all have failed. */
+	async welcome(entry: RepositoryEntry): Promise<void> {
+		const hosts = this.#repositories.hostsThatOffer(this.#repositories.accessOf(entry).place);
+		const probes = hosts.map(async (hostId) => {
+			await this.probe(hostId, entry);
+			if (this.obstacle(hostId, entry) !== null) throw new SternaError("unavailable", "not reached from there");
+		});
+		await Promise.any(probes).catch(() => {});
+	}
+
 	/** What was known of the host says nothing after it was gone: its mounts may have changed. */
 	forget(hostId: HostId): void {
+		this.#departures.set(hostId, (this.#departures.get(hostId) ?? 0) + 1);
 		for (const key of this.#sights.keys()) if (key.startsWith(`${hostId} `)) this.#sights.delete(key);
+	}
+
+	#unreadable(entry: RepositoryEntry): string | null {
+		try {
+			this.#repositories.accessOf(entry);
+			return null;
+		} catch (thrown) {
+			return asSternaError(thrown).message;
+		}
 	}
 
 	#isDue(hostId: HostId, entry: RepositoryEntry): boolean {

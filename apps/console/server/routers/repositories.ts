@@ -58,7 +58,12 @@ export const repositories = router({
 	create: adminProcedure
 		.input(z.strictObject({ name: Name, place: RepositoryPlace }))
 		.output(RepositoryCreated)
-		.mutation(({ ctx, input }) => ctx.console.backups.repositories.create(input, ctx.user.name)),
+		.mutation(async ({ ctx, input }) => {
+			const { repositories, reach } = ctx.console.backups;
+			const created = await repositories.create(input, ctx.user.name);
+			await reach.welcome(repositories.get(created.id));
+			return created;
+		}),
 	/** Opens a repository that is there already: after a disaster, with an empty console. Its points come into the catalogue. */
 	attach: adminProcedure
 		.input(z.strictObject({ name: Name, place: RepositoryPlace, key: RepositoryKey }))
@@ -66,7 +71,7 @@ export const repositories = router({
 		.mutation(async ({ ctx, input }) => {
 			const { repositories, reach, catalogue } = ctx.console.backups;
 			const entry = await repositories.attach(input, ctx.user.name);
-			for (const hostId of repositories.hostsThatOffer(input.place)) await reach.probe(hostId, entry);
+			await reach.welcome(entry);
 			await catalogue.sync(entry);
 			return { id: entry.id };
 		}),

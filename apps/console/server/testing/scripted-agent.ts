@@ -20,6 +20,7 @@ import type { ReportEvent, TrackedReport } from "@sterna/shared/protocol/report"
 import { Endpoint } from "@sterna/shared/protocol/rpc";
 import { GiB } from "@sterna/shared/units";
 import { WebSocket } from "ws";
+import { ScriptedPlaces } from "./scripted-backups.ts";
 import { scriptedHandlers } from "./scripted-handlers.ts";
 
 export interface Identity {
@@ -33,6 +34,7 @@ export interface Identity {
 /** What agents of one test share: they find each other here instead of on a network. */
 export class Fleet {
 	readonly agents = new Map<HostId, ScriptedAgent>();
+	readonly places = new ScriptedPlaces();
 	/** While set, moves stop there until `letGo`. */
 	holdAt: "copyMemory" | null = null;
 	readonly #held = new Set<() => void>();
@@ -93,8 +95,14 @@ export class ScriptedAgent {
 	}
 
 	/** Joins with a join line and connects. */
-	static async join(joinLine: string, name: string, fleet: Fleet): Promise<ScriptedAgent> {
+	static async join(
+		joinLine: string,
+		name: string,
+		fleet: Fleet,
+		folders: HostFacts["repositoryFolders"] = [],
+	): Promise<ScriptedAgent> {
 		const agent = new ScriptedAgent(await join(joinLine, name), name, fleet);
+		agent.folders = folders;
 		await agent.connect();
 		return agent;
 	}

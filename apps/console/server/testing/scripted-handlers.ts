@@ -8,6 +8,7 @@ import type { TrackedReport } from "@sterna/shared/protocol/report";
 import type { Handlers } from "@sterna/shared/protocol/rpc";
 import { GiB } from "@sterna/shared/units";
 import type { ScriptedAgent } from "./scripted-agent.ts";
+import { scriptedBackupHandlers } from "./scripted-backups.ts";
 
 type Guest = Omit<GuestReport, "generation">;
 
@@ -23,6 +24,8 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 		(state: GuestState) =>
 		async ({ guestId, epoch }: { guestId: GuestId; epoch: number }) =>
 			agent.setGuest({ ...owned(guestId, epoch), state, startedAt: state === "running" ? Date.now() : null });
+	const unchanged = async ({ guestId, epoch }: { guestId: GuestId; epoch: number }) =>
+		agent.setGuest(owned(guestId, epoch));
 	const notHere = async () => {
 		throw new SternaError("not_found", "not scripted");
 	};
@@ -67,11 +70,13 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 				stop();
 			}
 		},
-		"guest.create": async ({ spec, epoch }) =>
-			agent.setGuest({
+		"guest.create": async ({ spec, epoch }) => {
+			agent.fleet.places.specs.set(spec.id, spec);
+			return agent.setGuest({
 				...{ guestId: spec.id, name: spec.name, role: "owner", epoch, state: "stopped", accelerator: null },
 				...{ startedAt: null, migrationId: null, peerHostId: null, machine: "pc-q35-10.0", remark: null },
-			}),
+			});
+		},
 		"guest.start": async ({ guestId, epoch }) =>
 			agent.setGuest({ ...owned(guestId, epoch), state: "running", accelerator: "simulated", startedAt: Date.now() }),
 		"guest.shutDown": change("stopped"),
@@ -140,27 +145,10 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 		"incoming.renew": notHere,
 		"incoming.run": notHere,
 		"incoming.discard": notHere,
-		"volume.grow": notHere,
-		"volume.attach": notHere,
-		"volume.move": notHere,
-		"repository.create": notHere,
-		"repository.identify": notHere,
-		"repository.inspect": notHere,
-		"repository.replaceKey": notHere,
-		"repository.points": notHere,
-		"repository.prune": notHere,
-		"repository.upkeep": notHere,
-		"backup.plan": notHere,
-		"backup.start": notHere,
-		"backup.cancel": notHere,
-		"restore.start": notHere,
-		"restore.cancel": notHere,
-		"restore.screenshot": notHere,
-		"files.fileSystems": notHere,
-		"files.list": notHere,
-		async *"files.read"() {
-			yield { data: await notHere() };
-		},
+		"volume.grow": unchanged,
+		"volume.attach": unchanged,
+		"volume.move": unchanged,
+		...scriptedBackupHandlers(agent),
 	} satisfies Handlers);
 }
 

@@ -1,0 +1,106 @@
+import type { BackupJobSpec } from "@sterna/backup/job";
+import type { GuestId } from "@sterna/shared/ids";
+import { GiB, MiB } from "@sterna/shared/units";
+import { type Api, Browser, ConsoleProcess, until } from "./console-process.ts";
+import { Fleet, ScriptedAgent } from "./scripted-agent.ts";
+
+const folder = (name: string) => ({ name, capacityBytes: 100 * GiB, freeBytes: 90 * GiB });
+
+/** A console with two hosts that offer the folder `backups`, the first also `alone`; the demo's way to set the clock is open. */
+export class BackupScene {
+	readonly console: ConsoleProcess;
+	readonly browser: Browser;
+	readonly fleet: Fleet;
+	readonly agents: ScriptedAgent[];
+
+	private constructor(parts: { console: ConsoleProcess; browser: Browser; fleet: Fleet; agents: ScriptedAgent[] }) {
+		this.console = parts.console;
+		this.browser = parts.browser;
+		this.fleet = parts.fleet;
+		this.agents = parts.agents;
+	}
+
+	static async start(): Promise<BackupScene> {
+		const console = await ConsoleProcess.start({ STERNA_DEMO_SOCKET: "/nonexistent/demo.sock" });
+		const browser = await Browser.asFirstAdmin(console);
+		const fleet = new Fleet();
+		const agents: ScriptedAgent[] = [];
+		for (const name of ["rack1-01", "rack1-02"]) {
+			const { joinLine } = await browser.api.hosts.createJoinToken.mutate({});
+			const folders = name === "rack1-01" ? [folder("backups"), folder("alone")] : [folder("backups")];
+			agents.push(await ScriptedAgent.join(joinLine, name, fleet, folders));
+		}
+		const scene = new BackupScene({ console, browser, fleet, agents });
+		await until(
+			"two hosts online",
+			async () => (await scene.api.hosts.list.query({ connection: ["online"] })).total === 2,
+		);
+		return scene;
+	}
+
+	get api(): Api {
+		return this.browser.api;
+	}
+
+	agent(index: number): ScriptedAgent {
+		const agent = this.agents[index];
+		if (!agent) throw new Error(`no agent ${index}`);
+		return agent;
+	}
+
+	async stop(): Promise<number | null> {
+		this.fleet.places.letGo();
+		for (const agent of this.agents) await agent.disconnect();
+		return this.console.stop();
+	}
+
+	/** A repository in a folder, its key confirmed, reached by every host that offers the folder. */
+	async newRepository(name: string, place = "backups"): Promise<{ id: string; recoveryKey: string }> {
+		const created = await this.api.repositories.create.mutate({ name, place: { kind: "directory", name: place } });
+		await this.api.repositories.confirmKey.mutate({ id: created.id, key: created.recoveryKey });
+		const hosts = this.agents.filter(({ folders }) => folders.some((one) => one.name === place)).length;
+		await until(
+			"the repository's hosts",
+			async () => (await this.api.repositories.get.query({ id: created.id })).hosts.length === hosts,
+		);
+		return created;
+	}
+
+	/** A running guest with one disk. */
+	async newGuest(name: string, options: { on?: number; tags?: string[]; start?: boolean } = {}): Promise<GuestId> {
+		const { on = 0, tags = [], start = true } = options;
+		const { guestId } = await this.api.guests.create.mutate({
+			...{ name, vcpus: 1, memoryBytes: 128 * MiB, boot: { from: "disk" }, networks: ["lan"], start },
+			...{ volumes: [{ pool: "local", sizeBytes: 256 * MiB }], hostId: this.agent(on).identity.hostId },
+		});
+		if (tags.length > 0) await this.api.guests.setTags.mutate({ id: guestId, tags });
+		return guestId;
+	}
+
+	job(repositoryId: string, change: Partial<BackupJobSpec> & { name: string }): BackupJobSpec {
+		return {
+			...{ enabled: true, selection: { by: "tags", tags: [change.name] }, cron: "0 2 * * *", timeZone: "UTC" },
+			...{ startWithinMinutes: 60, retries: 2, retryAfterMinutes: 1, atOncePerHost: 2, atOncePerRepository: 4 },
+			...{ bytesPerSecond: null, freeze: true, alertAfterMinutes: 26 * 60, drill: null },
+			retention: { last: 100, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 },
+			...change,
+			repositoryId: repositoryId as BackupJobSpec["repositoryId"],
+		};
+	}
+
+	/** Backs a guest up and waits for its point. */
+	async backUp(guestId: GuestId, repositoryId: string): Promise<string> {
+		const { pointId } = await this.api.runs.start.mutate({ guestId, repositoryId });
+		await until("the point", async () => (await this.api.runs.get.query({ pointId })).state === "completed");
+		return pointId;
+	}
+
+	/** Sets the schedules' clock to `at`. */
+	async setClock(at: number): Promise<void> {
+		await this.api.demo.setClockOffset.mutate({ ms: at - Date.now() });
+	}
+
+	async eventKinds(objectId: string): Promise<string[]> {
+		return (await this.api.events.list.query({ objectId, limit: 200 })).rows.map(({ kind }) => kind);
+	}
+}
