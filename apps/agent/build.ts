@@ -1,9 +1,13 @@
 import { chmod } from "node:fs/promises";
 import { build } from "esbuild";
 
-/** The agent as one file, and its stream worker beside it, where the agent looks for it. */
+/** The agent as one file, and its workers beside it, where the agent looks for them: of streams, and of repositories' blocks. */
 await build({
-	entryPoints: { "sterna-agent": "src/main.ts", "stream-worker": "src/streams/stream-worker.ts" },
+	entryPoints: {
+		"sterna-agent": "src/main.ts",
+		"stream-worker": "src/streams/stream-worker.ts",
+		"codec-worker": "@sterna/repository/codec/worker",
+	},
 	outdir: "dist",
 	bundle: true,
 	platform: "node",

@@ -269,7 +269,8 @@ export class Restores implements RestoreService {
 			this.#endedAtMs.set(restoreId, context.clock.now());
 			this.#forgetOld();
 			await this.#removeExpired();
-			this.#log.info({ restoreId, mode, state: task.ended }, "restore ended");
+			const { state, error } = task.report();
+			this.#log.info({ restoreId, mode, state, err: error ?? undefined }, "restore ended");
 		};
 		const running = run().catch((thrown: unknown) =>
 			this.#log.error(

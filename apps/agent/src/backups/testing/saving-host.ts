@@ -90,10 +90,18 @@ export class SavingHost {
 		this.#endpoint = endpoint;
 	}
 
+	/** Of the agent's process. */
+	get pid(): number {
+		const pid = this.#process?.pid;
+		if (pid === undefined) throw new Error("the agent does not run");
+		return pid;
+	}
+
 	/** Fulfilled when the agent has killed itself, as `start` was told. */
 	async died(): Promise<void> {
 		const child = this.#process;
-		if (child && child.exitCode === null && child.signalCode === null) await once(child, "exit");
+		if (!child || child.exitCode !== null || child.signalCode !== null) return;
+		await once(child, "exit", { signal: AbortSignal.timeout(30_000) });
 	}
 
 	async kill(): Promise<void> {
