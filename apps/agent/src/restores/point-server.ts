@@ -19,7 +19,10 @@ export interface ServePoint {
 	/** Which volume of the point is served as which export. */
 	volumes: readonly { from: VolumeId; to: VolumeId }[];
 	socketPath: string;
-	/** `held`: a read that is late is answered with an I/O error. `patient`: it waits for as long as it takes. */
+	/**
+	 * `held`: for a guest. A read that is late is answered with an I/O error; what is zeros is not told, because a guest's
+	 * hypervisor does without it (docs/decisions/0013). `patient`: for a copy. A read waits for as long as it takes.
+	 */
 	manner: "held" | "patient";
 	/** Ends the waiting for a repository that is away when it is to be served. */
 	signal: AbortSignal;
@@ -104,6 +107,9 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 		if (!volume) throw new SternaError("not_found", `the recovery point ${pointId} has no volume ${from}`);
 		const { sizeBytes } = volume;
 		const cache = new ChunkCache({ sizeBytes, read: (offset, lengthBytes) => read(from, offset, lengthBytes) });
+		const extents = async function* (offset: number, lengthBytes: number) {
+			yield* (await open()).reader.extents(from, offset, lengthBytes);
+		};
 		return {
 			name: to,
 			sizeBytes,
@@ -112,9 +118,7 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 				serve.onServed(lengthBytes);
 				return data;
 			},
-			async *extents(offset: number, lengthBytes: number) {
-				yield* (await open()).reader.extents(from, offset, lengthBytes);
-			},
+			...(manner === "patient" ? { extents } : {}),
 		};
 	});
 	const server: NbdServer = await serveNbd({ socketPath, exports });
