@@ -4,11 +4,15 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 
 /** What the Overview's "break something" asks of the demo: one JSON line in, one out. */
-export const BreakRequest = z.strictObject({
-	action: z.enum(["memoryErrors", "failingDisk", "killAgent", "cutNetwork", "heal"]),
-	/** Name of the demo's server. */
-	host: z.string().max(63),
-});
+export const BreakRequest = z.union([
+	z.strictObject({
+		action: z.enum(["memoryErrors", "failingDisk", "killAgent", "cutNetwork", "heal"]),
+		/** Name of the demo's server. */
+		host: z.string().max(63),
+	}),
+	/** The demo has one folder for backups, and so one repository. */
+	z.strictObject({ action: z.literal("damageRepository"), repositoryId: z.uuid() }),
+]);
 export type BreakRequest = z.infer<typeof BreakRequest>;
 
 /** Serves break requests on a unix socket that only this user can open. */

@@ -5,6 +5,7 @@ import { isRoot } from "../scripts/system/packages.ts";
 import type { ConsoleApi } from "./api.ts";
 import { type DemoConsole, startConsole } from "./console.ts";
 import { type BreakRequest, serveControl } from "./control.ts";
+import { damageRepository } from "./damage.ts";
 import { guestCommandLine } from "./guest/command-line.ts";
 import { HeartbeatCollector } from "./heartbeats.ts";
 import { type DemoNetwork, loopbackNetwork, makeNetwork } from "./network.ts";
@@ -73,9 +74,12 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 		undo.push(async () => heartbeats.close());
 
 		const servers: DemoServer[] = [];
-		const control = await serveControl(join(folder, "control.sock"), (request) => breakServer(request));
+		const control = await serveControl(join(folder, "control.sock"), (request) => breakIt(request));
 		undo.push(async () => control.close());
-		const breakServer = (request: BreakRequest) => breakSomething(servers, network, request, say);
+		const breakIt = async (request: BreakRequest) => {
+			if (request.action !== "damageRepository") return breakServer(servers, network, request, say);
+			say(`one byte of ${await damageRepository(join(folder, "backups"))} is another one now`);
+		};
 
 		say("starting the console");
 		const console = await startConsole({
@@ -141,17 +145,17 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 			await heartbeats.waitFor(wish.name, "its first heartbeat", (pulse) => pulse.received > 0, 60_000);
 			return guestId;
 		};
-		return { console, api, servers, network, heartbeats, addGuest, break: breakServer, close };
+		return { console, api, servers, network, heartbeats, addGuest, break: breakIt, close };
 	} catch (error) {
 		await close();
 		throw error;
 	}
 }
 
-async function breakSomething(
+async function breakServer(
 	servers: DemoServer[],
 	network: DemoNetwork,
-	{ action, host }: BreakRequest,
+	{ action, host }: Exclude<BreakRequest, { action: "damageRepository" }>,
 	say: (line: string) => void,
 ): Promise<void> {
 	const index = servers.findIndex((server) => server.name === host);
