@@ -3,6 +3,7 @@ import { SternaError } from "@sterna/shared/errors";
 import type { CommandReturns } from "../qmp/generated/schema.ts";
 import { cancelCopies } from "./disk-copy.ts";
 import { label, type QemuGuest } from "./guest.ts";
+import { renewBitmaps } from "./renew-bitmaps.ts";
 import { yank } from "./yank.ts";
 
 type Status = NonNullable<CommandReturns["query-migrate"]["status"]>;
@@ -19,6 +20,7 @@ export async function cancelMove(guest: QemuGuest): Promise<void> {
 	await cancelCopies(guest);
 	guest.move = null;
 	await makeRun(guest);
+	await renewBitmaps(guest);
 }
 
 async function endMemoryCopy(guest: QemuGuest): Promise<void> {
