@@ -2,7 +2,7 @@ import type { RepositoryKey, RepositoryUsage } from "@sterna/shared/backup";
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId, RepositoryId } from "@sterna/shared/ids";
 import { parseRepositoryKey } from "@sterna/shared/repository-key";
-import { startCodec } from "./codec/codec.ts";
+import { type Codec, startCodec } from "./codec/codec.ts";
 import { configKey, RepositoryConfig, readConfig, writeConfig } from "./format/config.ts";
 import { keyringKey, loadKeyring, newKeyring, storeKeyring, withNewDataKey } from "./format/keyring.ts";
 import { Sealing } from "./format/sealing.ts";
@@ -31,7 +31,13 @@ export const defaultBlockSizeBytes = 64 * 1024;
  */
 export async function createRepository(
 	storage: Storage,
-	repository: { repositoryId: RepositoryId; key: RepositoryKey; blockSizeBytes?: number; createdAt?: number },
+	repository: {
+		repositoryId: RepositoryId;
+		key: RepositoryKey;
+		blockSizeBytes?: number;
+		createdAt?: number;
+		codec?: Codec;
+	},
 ): Promise<Repository> {
 	const { repositoryId, blockSizeBytes = defaultBlockSizeBytes, createdAt = Date.now() } = repository;
 	const config = RepositoryConfig.parse({ format: 1, repositoryId, blockSizeBytes, hash: "hmac-sha256", createdAt });
@@ -42,19 +48,20 @@ export async function createRepository(
 	}
 	await checkPlace(storage);
 	const keyring = newKeyring();
-	await storeKeyring(storage, repositoryId, await parseRepositoryKey(repository.key), keyring);
+	const key = await parseRepositoryKey(repository.key);
+	await storeKeyring(storage, repositoryId, key, keyring);
 	await writeConfig(storage, config);
-	return new OpenRepository(openWith(storage, config, new Sealing(repositoryId, keyring)));
+	return new OpenRepository(openWith(storage, config, new Sealing(repositoryId, keyring), key, repository.codec));
 }
 
 /**
- * Opens a repository. The storage is closed with it.
+ * Opens a repository. Storage and codec are closed with it; without a codec it starts threads of its own when it needs them.
  * @throws {SternaError} `not_found` when there is none; `conflict` when it is another one; `forbidden` for a wrong or replaced
  * key; `invalid` for what is not as it was written, or is of a format that this release does not know.
  */
 export async function openRepository(
 	storage: Storage,
-	repository: { repositoryId: RepositoryId; key: RepositoryKey },
+	repository: { repositoryId: RepositoryId; key: RepositoryKey; codec?: Codec },
 ): Promise<Repository> {
 	return new OpenRepository(await openParts(storage, repository));
 }
@@ -67,7 +74,7 @@ export async function identifyRepository(storage: Storage): Promise<RepositoryId
 /** The inside of a repository, for upkeep's own tests. */
 export async function openParts(
 	storage: Storage,
-	{ repositoryId, key }: { repositoryId: RepositoryId; key: RepositoryKey },
+	{ repositoryId, key, codec }: { repositoryId: RepositoryId; key: RepositoryKey; codec?: Codec },
 ): Promise<Opened> {
 	const config = await readConfig(storage);
 	if (config.repositoryId !== repositoryId) {
@@ -75,12 +82,20 @@ export async function openParts(
 			cure: `give the place of repository ${repositoryId}`,
 		});
 	}
-	const keyring = await loadKeyring(storage, repositoryId, await parseRepositoryKey(key));
-	return openWith(storage, config, new Sealing(repositoryId, keyring));
+	const keyBytes = await parseRepositoryKey(key);
+	const keyring = await loadKeyring(storage, repositoryId, keyBytes);
+	return openWith(storage, config, new Sealing(repositoryId, keyring), keyBytes, codec);
 }
 
-function openWith(storage: Storage, config: RepositoryConfig, sealing: Sealing): Opened {
-	return { storage, config, sealing, codec: startCodec(), packs: new PackSource(storage, sealing) };
+function openWith(
+	storage: Storage,
+	config: RepositoryConfig,
+	sealing: Sealing,
+	key: Uint8Array,
+	codec = startCodec(),
+): Opened {
+	const packs = new PackSource(storage, sealing);
+	return { storage, config, sealing, codec, packs, repositoryKey: { bytes: key } };
 }
 
 class OpenRepository implements Repository {
@@ -117,10 +132,12 @@ class OpenRepository implements Repository {
 	async replaceKey(newKey: RepositoryKey): Promise<void> {
 		const { storage } = this.#opened;
 		const keyring = withNewDataKey(this.#opened.sealing.keyring);
-		const newSlot = keyringKey(this.repositoryId, await parseRepositoryKey(newKey));
-		await storeKeyring(storage, this.repositoryId, await parseRepositoryKey(newKey), keyring);
+		const bytes = await parseRepositoryKey(newKey);
+		const newSlot = keyringKey(this.repositoryId, bytes);
+		await storeKeyring(storage, this.repositoryId, bytes, keyring);
 		for await (const { key } of storage.list("keys/")) if (key !== newSlot) await storage.remove(key);
 		this.#opened.sealing.keyring = keyring;
+		this.#opened.repositoryKey.bytes = bytes;
 	}
 
 	async close(): Promise<void> {

@@ -14,4 +14,6 @@ export interface Opened {
 	readonly codec: Codec;
 	/** Bytes of packs, wherever compaction has put them. */
 	readonly packs: PackSource;
+	/** What opened it: a scrub sees whether it still would. Another one after a replacement. */
+	readonly repositoryKey: { bytes: Uint8Array };
 }

@@ -8,6 +8,7 @@ import { readVisiblePoint } from "./read/points.ts";
 import type { Repository } from "./repository.ts";
 import type { Storage } from "./storage.ts";
 import { CrashingStorage } from "./testing/crashing-storage.ts";
+import { inlineCodec } from "./testing/inline-codec.ts";
 import { MemoryStorage } from "./testing/memory-storage.ts";
 import { backUp, commitAs, newId, newRepository, PointId, restored, testKey, VolumeId } from "./testing/points.ts";
 import { walkPoint } from "./tree/walk.ts";
@@ -137,7 +138,9 @@ test("a writer that dies at any call leaves every earlier point whole and nothin
 			memory.objects.clear();
 			for (const [key, data] of start) memory.objects.set(key, data);
 			const crashing = new CrashingStorage(memory, calls, torn);
-			const dying = await openRepository(crashing, { repositoryId, key: testKey }).catch(() => null);
+			const dying = await openRepository(crashing, { repositoryId, key: testKey, codec: inlineCodec() }).catch(
+				() => null,
+			);
 			const changed = (block: number) => [0, 7, 31].includes(block);
 			const run = dying && backUp(dying, { volumeId, content: after, parentPointId: parent.pointId, changed });
 			const committed = await run?.then(

@@ -40,5 +40,10 @@ export async function readConfig(storage: Storage): Promise<RepositoryConfig> {
 
 /** @throws {SternaError} `conflict` when there is a repository already. */
 export async function writeConfig(storage: Storage, config: RepositoryConfig): Promise<void> {
-	await storage.create(configKey, Buffer.from(`${JSON.stringify(config, null, "\t")}\n`, "utf8"));
+	await storage.create(configKey, configText(config));
+}
+
+/** The bytes of the object. */
+export function configText(config: RepositoryConfig): Buffer {
+	return Buffer.from(`${JSON.stringify(config, null, "\t")}\n`, "utf8");
 }

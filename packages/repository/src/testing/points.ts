@@ -1,6 +1,7 @@
 import type { RecoveryPoint } from "@sterna/shared/backup";
 import { GuestId, HostId, newId, PointId, RepositoryId, VolumeId } from "@sterna/shared/ids";
 import { formatRepositoryKey } from "@sterna/shared/repository-key";
+import { type Codec, startCodec } from "../codec/codec.ts";
 import { createRepository } from "../open.ts";
 import type { Repository, WriteSession } from "../repository.ts";
 import type { Storage } from "../storage.ts";
@@ -13,11 +14,11 @@ const hostId = newId(HostId);
 
 /** A new repository, in memory unless told otherwise. */
 export async function newRepository(
-	options: { storage?: Storage; blockSizeBytes?: number } = {},
+	options: { storage?: Storage; blockSizeBytes?: number; codec?: Codec } = {},
 ): Promise<{ repository: Repository; storage: Storage; repositoryId: RepositoryId }> {
-	const { storage = new MemoryStorage(), blockSizeBytes = 64 * 1024 } = options;
+	const { storage = new MemoryStorage(), blockSizeBytes = 64 * 1024, codec = startCodec() } = options;
 	const repositoryId = newId(RepositoryId);
-	const repository = await createRepository(storage, { repositoryId, key: testKey, blockSizeBytes });
+	const repository = await createRepository(storage, { repositoryId, key: testKey, blockSizeBytes, codec });
 	return { repository, storage, repositoryId };
 }
 
