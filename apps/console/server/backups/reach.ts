@@ -15,13 +15,14 @@ const askAgainMs = 10 * 60_000;
 const askAgainAfterFailureMs = 30_000;
 const probeTimeoutMs = 60_000;
 const probesAtOnce = 4;
+const patienceMs = 5000;
 
 /** Which hosts get to which repositories. Found out by opening it there, and again from time to time. */
 export class Reach {
 	readonly #parts: BackupParts;
 	readonly #repositories: Repositories;
 	readonly #sights = new Map<string, Sight>();
-	readonly #asking = new Set<string>();
+	readonly #asking = new Map<string, Promise<void>>();
 	/** How often each host has gone: what it was asked before says nothing about it after. */
 	readonly #departures = new Map<HostId, number>();
 	/** A repository's usage is news: its points may not be those of the catalogue. */
@@ -80,11 +81,15 @@ export class Reach {
 		}
 	}
 
-	/** Opens the repository at that host and notes what it holds. */
-	async probe(hostId: HostId, entry: RepositoryEntry): Promise<void> {
+	/** Opens the repository at that host and notes what it holds. Asked twice at once, it is opened once. */
+	probe(hostId: HostId, entry: RepositoryEntry): Promise<void> {
 		const key = keyOf(hostId, entry.id);
-		if (this.#asking.has(key)) return;
-		this.#asking.add(key);
+		const asking = this.#asking.get(key) ?? this.#probe(hostId, entry).finally(() => this.#asking.delete(key));
+		this.#asking.set(key, asking);
+		return asking;
+	}
+
+	async #probe(hostId: HostId, entry: RepositoryEntry): Promise<void> {
 		const departures = this.#departures.get(hostId);
 		try {
 			await this.#repositories.settleKey(entry, hostId);
@@ -97,9 +102,20 @@ export class Reach {
 			const error = asSternaError(thrown);
 			this.#parts.core.log.info({ err: error, hostId, repositoryId: entry.id }, "repository not reached");
 			if (this.#departures.get(hostId) === departures) this.#see(hostId, entry, error.message);
-		} finally {
-			this.#asking.delete(key);
 		}
+	}
+
+	/** Fulfilled when every connected host was looked from at least once, or after a few seconds: what follows is decided by what is known. */
+	async known(entry: RepositoryEntry): Promise<void> {
+		const hosts = this.#repositories.hostsThatOffer(this.#repositories.accessOf(entry).place);
+		const unseen = hosts.filter((hostId) => !this.#sights.has(keyOf(hostId, entry.id)));
+		if (unseen.length === 0) return;
+		let timer: NodeJS.Timeout | undefined;
+		const patience = new Promise<void>((resolve) => {
+			timer = setTimeout(resolve, patienceMs);
+		});
+		await Promise.race([Promise.all(unseen.map((hostId) => this.probe(hostId, entry))), patience]);
+		clearTimeout(timer);
 	}
 
 	/** Looks at a new repository from every host that offers its place. Fulfilled when one gets there, or all have failed. */

@@ -56,7 +56,9 @@ export class Restores {
 	}
 
 	async plan(request: RestoreRequest): Promise<{ point: PointEntry; planned: PlannedRestore }> {
-		const point = await this.#parts.catalogue.get(request.pointId);
+		const { catalogue, reach, repositories } = this.#parts;
+		const point = await catalogue.get(request.pointId);
+		await reach.known(repositories.get(point.repositoryId));
 		return { point, planned: planRestore(request, this.#facts(point)) };
 	}
 
@@ -75,6 +77,7 @@ export class Restores {
 
 	/** Proves the point by booting it. @throws as `start`. */
 	async drill(point: PointEntry, check: DrillCheck, actor: string, jobId: BackupJobId | null): Promise<RestoreEntry> {
+		await this.#parts.reach.known(this.#parts.repositories.get(point.repositoryId));
 		const planned = planDrill(this.#facts(point));
 		return this.#begin(planned, { point, mode: "drill", check, start: true, actor, jobId });
 	}

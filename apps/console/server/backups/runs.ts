@@ -37,6 +37,7 @@ export interface RunRequest {
 export class Runs {
 	readonly #parts: BackupParts & { repositories: Repositories; jobs: Jobs; catalogue: Catalogue };
 	readonly #open = new Map<PointId, RunEntry>();
+	readonly #beginning = new Set<PointId>();
 	readonly #sending = new Set<PointId>();
 	readonly #onPoint: (run: RunEntry) => Promise<void>;
 
@@ -109,12 +110,16 @@ export class Runs {
 
 	/** Gives the run to the host and has its agent begin. A lost answer is no error: `resend` asks again. */
 	async begin(run: RunEntry, hostId: HostId): Promise<void> {
+		if (this.#beginning.has(run.pointId)) return;
+		this.#beginning.add(run.pointId);
 		try {
 			await this.#change(run, { state: "running", hostId, waitsFor: null, startedAt: this.#parts.clock.now() });
 		} catch (thrown) {
 			// Another run of the guest has begun: the database has the last word.
 			if (isTaken(thrown)) return;
 			throw thrown;
+		} finally {
+			this.#beginning.delete(run.pointId);
 		}
 		await this.#send(run);
 	}

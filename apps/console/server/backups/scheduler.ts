@@ -50,6 +50,7 @@ export class Scheduler {
 			...{ kind: "job.started", actor, objects: [{ type: "job", id: job.id, name: job.name }] },
 			...{ sentence: `${actor} started the backup job ${job.name} for ${guests.length} guests` },
 		});
+		await this.#admit();
 		return guests.length;
 	}
 
@@ -67,6 +68,7 @@ export class Scheduler {
 			...{ kind: "backup.requested", actor, objects: [{ type: "guest", id: guest.id, name: guest.name }] },
 			...{ sentence: `${actor} asked for a backup of ${guest.name} into ${repository.name}` },
 		});
+		await this.#admit();
 		return run;
 	}
 
