@@ -1,11 +1,9 @@
-import { connect } from "node:net";
-import { createInterface } from "node:readline";
 import { KiB, MiB } from "@sterna/shared/units";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Hypervisor, StartRequest, VolumeLocation } from "../hypervisor.ts";
 import { makeQemuUnderTest, type QemuUnderTest } from "../testing/qemu-bench.ts";
+import { askRescue } from "../testing/rescue.ts";
 import { countsOn, Site, until } from "../testing/site.ts";
-import { guestPaths } from "./paths.ts";
 
 /*
  * What is tracked of a volume's changes through everything that happens to it. The guest has two: it counts on the first,
@@ -46,24 +44,8 @@ beforeEach(async () => {
 });
 afterEach(() => site.close());
 
-/** A command to the second monitor, which the driver leaves alone. */
-async function ask(server: string, execute: string, args: object): Promise<unknown> {
-	const socket = connect(guestPaths(underTest.runFolder(server), request.spec.id).rescue);
-	const send = (message: object) => socket.write(`${JSON.stringify(message)}\n`);
-	send({ execute: "qmp_capabilities", id: 0 });
-	send({ execute, arguments: args, id: 1 });
-	try {
-		for await (const line of createInterface(socket)) {
-			const message = JSON.parse(line);
-			if (message.id !== 1) continue;
-			if (message.error) throw new Error(message.error.desc);
-			return message.return;
-		}
-		throw new Error("the monitor closed the connection");
-	} finally {
-		socket.destroy();
-	}
-}
+const ask = (server: string, execute: string, args: object) =>
+	askRescue(underTest.runFolder(server), request.spec.id, execute, args);
 
 /** Writes one more block of the second volume, as the guest would. */
 async function write(server: string, atBlock: number): Promise<void> {
