@@ -6,6 +6,12 @@ import type { Actor, Scheduler } from "./scheduler.ts";
 /** What all actors share: objects in the order of their coming, so that nothing depends on random names. */
 export type SharedObjects = Map<string, Uint8Array>;
 
+/** What collections did, to see that a run was not idle. */
+export interface Deeds {
+	packsDeleted: number;
+	packsMoved: number;
+}
+
 const pageSize = 7;
 
 /**
@@ -19,13 +25,24 @@ export class ActorStorage implements Storage {
 	readonly #random: Random;
 	readonly #actor: Actor;
 	readonly #lossRate: number;
+	readonly #deeds: Deeds;
 
-	constructor(world: { objects: SharedObjects; scheduler: Scheduler; random: Random; lossRate: number }, actor: Actor) {
+	constructor(
+		world: {
+			objects: SharedObjects;
+			deeds: Deeds;
+			scheduler: Scheduler;
+			random: Random;
+			weather: { lossRate: number };
+		},
+		actor: Actor,
+	) {
 		this.#objects = world.objects;
 		this.#scheduler = world.scheduler;
 		this.#random = world.random;
-		this.#lossRate = world.lossRate;
+		this.#lossRate = world.weather.lossRate;
 		this.#actor = actor;
+		this.#deeds = world.deeds;
 	}
 
 	put(key: string, data: Uint8Array): Promise<void> {
@@ -38,6 +55,7 @@ export class ActorStorage implements Storage {
 		return this.#call(key, () => {
 			if (this.#objects.has(key)) throw new SternaError("conflict", `${key} is there already`);
 			this.#objects.set(key, copy);
+			if (key.startsWith("moved/")) this.#deeds.packsMoved++;
 		});
 	}
 
@@ -69,7 +87,9 @@ export class ActorStorage implements Storage {
 	}
 
 	remove(key: string): Promise<void> {
-		return this.#call(key, () => void this.#objects.delete(key));
+		return this.#call(key, () => {
+			if (this.#objects.delete(key) && key.startsWith("packs/")) this.#deeds.packsDeleted++;
+		});
 	}
 
 	async tidy(): Promise<void> {}

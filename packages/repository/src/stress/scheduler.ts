@@ -6,6 +6,10 @@ export interface Actor {
 	isDead: boolean;
 }
 
+const stepMs = 5000;
+const usualSteps = 12;
+const slowSteps = 1500;
+
 interface Waiting {
 	actor: Actor;
 	readyAt: number;
@@ -21,21 +25,43 @@ interface Waiting {
 export class Scheduler {
 	readonly #random: Random;
 	readonly #waiting: Waiting[] = [];
-	/** Calls made so far; the virtual second. */
+	readonly #slowRate: number;
+	readonly #intervals = new Map<object, { everySteps: number; dueAt: number; run(): void }>();
+	/** Calls made so far, and the time that slow calls took. */
 	steps = 0;
-	slowCalls = 0;
 
-	constructor(random: Random) {
+	constructor(random: Random, slowRate: number) {
 		this.#random = random;
+		this.#slowRate = slowRate;
+	}
+
+	/** Virtual milliseconds. */
+	get nowMs(): number {
+		return this.steps * stepMs;
+	}
+
+	/** What beats in the repository's code beats in virtual time until the returned function is called. */
+	takeIntervals(): () => void {
+		const { setInterval: realSet, clearInterval: realClear } = globalThis;
+		const set = (run: () => void, everyMs: number) => {
+			const timer = { unref: () => timer };
+			const everySteps = Math.ceil(everyMs / stepMs);
+			this.#intervals.set(timer, { everySteps, dueAt: this.steps + everySteps, run });
+			return timer;
+		};
+		Object.assign(globalThis, {
+			setInterval: set,
+			clearInterval: (timer: object) => void this.#intervals.delete(timer),
+		});
+		return () => void Object.assign(globalThis, { setInterval: realSet, clearInterval: realClear });
 	}
 
 	/** Takes effect when it is this call's turn. A dead actor's call never returns. */
 	call<Result>(actor: Actor, effect: () => Result): Promise<Result> {
 		return new Promise<Result>((resolve, reject) => {
 			if (actor.isDead) return;
-			const isSlow = this.#random.chance(0.004);
-			if (isSlow) this.slowCalls++;
-			const delay = isSlow ? this.#random.below(4000) : this.#random.below(12);
+			const isSlow = this.#random.chance(this.#slowRate);
+			const delay = this.#random.below(isSlow ? slowSteps : usualSteps);
 			const go = () => {
 				try {
 					resolve(effect());
@@ -64,6 +90,11 @@ export class Scheduler {
 			if (this.#waiting.length === 0) throw new Error("everybody waits for somebody else");
 			const soonest = Math.min(...this.#waiting.map(({ readyAt }) => readyAt));
 			this.steps = Math.max(this.steps + 1, soonest);
+			for (const interval of this.#intervals.values()) {
+				if (interval.dueAt > this.steps) continue;
+				interval.dueAt = this.steps + interval.everySteps;
+				interval.run();
+			}
 			const ready = this.#waiting.filter(({ readyAt }) => readyAt <= this.steps);
 			const chosen = this.#random.pick(ready);
 			beforeCall(chosen.actor);

@@ -13,6 +13,7 @@ export interface SimulationReport {
 	/** Manifests that were restored and compared. */
 	restores: number;
 	packsDeleted: number;
+	packsMoved: number;
 }
 
 export interface SimulationOptions {
@@ -22,9 +23,8 @@ export interface SimulationOptions {
 	mistake?: Mistake;
 }
 
-const crashRate = 0.002;
 const cast = [
-	...Array.from({ length: 10 }, () => ({ role: "writer", act: write, rest: 0 })),
+	...Array.from({ length: 10 }, () => ({ role: "writer", act: write, rest: 100 })),
 	...Array.from({ length: 2 }, () => ({ role: "collector", act: free, rest: 60 })),
 	{ role: "pruner", act: thin, rest: 150 },
 	...Array.from({ length: 2 }, () => ({ role: "reader", act: read, rest: 30 })),
@@ -38,72 +38,97 @@ const cast = [
  * @throws {Violation} when something is that must never be; the seed repeats it.
  */
 export async function simulate({ seed, rounds, stepsPerRound, mistake }: SimulationOptions): Promise<SimulationReport> {
-	const world = new World(seed, mistake ? { mistake } : {});
-	const { random, scheduler } = world;
-	const report = { seed, steps: 0, rounds: 0, crashes: 0, committed: 0, pruned: 0, restores: 0, packsDeleted: 0 };
-	const busy = new Set<Actor>();
-	let failure: unknown;
-	let isOpen = true;
-
-	/** One place in the cast; when its actor dies, another takes over with nothing of its memory. */
-	const play = async ({ role, act, rest }: (typeof cast)[number], index: number) => {
-		const guestId = world.newGuestId();
-		for (let life = 0; isOpen; life++) {
-			const actor: Actor = { name: `${role} ${index}.${life}`, isDead: false };
-			const died = new Promise<void>((resolve) => deaths.set(actor, resolve));
-			const opened = world.open(actor);
-			const live = async () => {
-				while (isOpen) {
-					busy.add(actor);
-					await act(world, opened, guestId);
-					busy.delete(actor);
-					for (let pause = random.below(rest + 1); pause > 0 && isOpen; pause--) await scheduler.call(actor, () => {});
-				}
-			};
-			await Promise.race([live(), died]);
-			busy.delete(actor);
-			deaths.delete(actor);
+	const world = new World(seed, mistake);
+	await world.prepare();
+	const { scheduler } = world;
+	const theatre = new Theatre(world);
+	const giveIntervalsBack = scheduler.takeIntervals();
+	let restores = 0;
+	try {
+		for (let round = 0; round < rounds; round++) {
+			await theatre.play(stepsPerRound);
+			restores += await verify(world);
 		}
-	};
-	const deaths = new Map<Actor, () => void>();
-	const crashSome = (actor: Actor) => {
-		if (!isOpen || !random.chance(crashRate)) return;
-		report.crashes++;
-		scheduler.crash(actor);
-		deaths.get(actor)?.();
-	};
+	} catch (error) {
+		const text = error instanceof Error ? error.message : String(error);
+		throw new Violation(`seed ${seed}, step ${scheduler.steps}: ${text}`, { cause: error });
+	} finally {
+		giveIntervalsBack();
+	}
+	const points = [...world.points.values()];
+	const committed = points.filter(({ outcome }) => outcome === "committed").length;
+	const pruned = points.filter(({ isGone }) => isGone).length;
+	const { crashes } = theatre;
+	return { seed, steps: scheduler.steps, rounds, crashes, committed, pruned, restores, ...world.deeds };
+}
 
-	for (; report.rounds < rounds; report.rounds++) {
-		isOpen = true;
-		const until = scheduler.steps + stepsPerRound;
-		const players = cast.map((part, index) =>
-			play(part, index).catch((error: unknown) => {
-				failure ??= error;
-			}),
-		);
-		await scheduler.runUntil(() => failure !== undefined || scheduler.steps >= until, crashSome);
-		isOpen = false;
+/** Everybody's lives: who dies is followed by another, who knows nothing of what went before. */
+class Theatre {
+	readonly #world: World;
+	readonly #deaths = new Map<Actor, () => void>();
+	#isOpen = false;
+	crashes = 0;
+
+	constructor(world: World) {
+		this.#world = world;
+	}
+
+	/** Lets everybody act for so many steps, and then end what they are about. @throws what anybody met that must not be. */
+	async play(steps: number): Promise<void> {
+		const { scheduler, random, weather } = this.#world;
+		this.#isOpen = true;
+		let failure: unknown;
 		let haveEnded = false;
-		void Promise.all(players).then(() => {
-			haveEnded = true;
-		});
+		const ended = Promise.all(cast.map((part, index) => this.#act(part, index)));
+		ended.then(
+			() => {
+				haveEnded = true;
+			},
+			(error: unknown) => {
+				failure = error;
+			},
+		);
+		const until = scheduler.steps + steps;
+		await scheduler.runUntil(
+			() => failure !== undefined || scheduler.steps >= until,
+			(actor) => {
+				if (random.chance(weather.crashRate)) this.#crash(actor);
+			},
+		);
+		this.#isOpen = false;
 		await scheduler.runUntil(
 			() => failure !== undefined || haveEnded,
 			() => {},
 		);
-		if (failure !== undefined) throw describe(failure, seed, scheduler.steps);
-		report.restores += await verify(world).catch((error: unknown) => {
-			throw describe(error, seed, scheduler.steps);
-		});
+		if (failure !== undefined) throw failure;
 	}
-	const points = [...world.points.values()];
-	report.steps = scheduler.steps;
-	report.committed = points.filter(({ outcome }) => outcome === "committed").length;
-	report.pruned = points.filter(({ isGone }) => isGone).length;
-	return report;
-}
 
-function describe(error: unknown, seed: number, steps: number): Violation {
-	const text = error instanceof Error ? error.message : String(error);
-	return new Violation(`seed ${seed}, step ${steps}: ${text}`, { cause: error });
+	async #act({ role, act, rest }: (typeof cast)[number], index: number): Promise<void> {
+		const guestId = this.#world.newGuestId();
+		for (let life = 0; this.#isOpen; life++) {
+			const actor: Actor = { name: `${role} ${index}.${life}`, isDead: false };
+			const opened = this.#world.open(actor);
+			const live = async () => {
+				while (this.#isOpen) {
+					await act(this.#world, opened, guestId);
+					await this.#rest(actor, rest);
+				}
+			};
+			const death = new Promise<void>((resolve) => this.#deaths.set(actor, resolve));
+			await Promise.race([live(), death]);
+			this.#deaths.delete(actor);
+		}
+	}
+
+	async #rest(actor: Actor, atMost: number): Promise<void> {
+		const { random, scheduler } = this.#world;
+		for (let pause = random.below(atMost + 1); pause > 0 && this.#isOpen; pause--)
+			await scheduler.call(actor, () => {});
+	}
+
+	#crash(actor: Actor): void {
+		this.crashes++;
+		this.#world.scheduler.crash(actor);
+		this.#deaths.get(actor)?.();
+	}
 }

@@ -1,13 +1,14 @@
 import { createSecretKey } from "node:crypto";
 import { GuestId, HostId, PointId, RepositoryId, VolumeId } from "@sterna/shared/ids";
-import { configKey, RepositoryConfig } from "../format/config.ts";
+import { RepositoryConfig, writeConfig } from "../format/config.ts";
+import { type Keyring, storeKeyring } from "../format/keyring.ts";
 import { Sealing } from "../format/sealing.ts";
 import type { Opened } from "../opened.ts";
 import { PackSource } from "../read/pack-source.ts";
 import type { Storage } from "../storage.ts";
 import { inlineCodec } from "../testing/inline-codec.ts";
 import { MemoryStorage } from "../testing/memory-storage.ts";
-import { ActorStorage, type SharedObjects } from "./actor-storage.ts";
+import { ActorStorage, type Deeds, type SharedObjects } from "./actor-storage.ts";
 import { Random } from "./random.ts";
 import { type Actor, Scheduler } from "./scheduler.ts";
 
@@ -40,20 +41,28 @@ export class World {
 	readonly random: Random;
 	readonly scheduler: Scheduler;
 	readonly objects: SharedObjects = new Map();
+	readonly deeds: Deeds = { packsDeleted: 0, packsMoved: 0 };
 	readonly points = new Map<PointId, IntendedPoint>();
 	readonly hostId: HostId;
 	readonly volumeId: VolumeId;
 	readonly #config: RepositoryConfig;
+	readonly #keyring: Keyring;
+	readonly #repositoryKey: { bytes: Uint8Array };
 	readonly #sealing: Sealing;
 	readonly #patterns: Uint8Array[];
 	readonly #mistake: Mistake;
-	readonly #lossRate: number;
+	/** How often, per call, an answer is lost, an actor dies, a call takes very long: each seed has its own weather. */
+	readonly weather: { lossRate: number; crashRate: number; slowRate: number };
 
-	constructor(seed: number, options: { lossRate?: number; mistake?: Mistake } = {}) {
+	constructor(seed: number, mistake: Mistake = (storage) => storage) {
 		this.random = new Random(seed);
-		this.scheduler = new Scheduler(this.random);
-		this.#lossRate = options.lossRate ?? 0.001;
-		this.#mistake = options.mistake ?? ((storage) => storage);
+		this.weather = {
+			lossRate: this.random.pick([0, 0.001]),
+			crashRate: this.random.pick([0.0001, 0.0005, 0.002]),
+			slowRate: this.random.pick([0.0002, 0.001, 0.004]),
+		};
+		this.scheduler = new Scheduler(this.random, this.weather.slowRate);
+		this.#mistake = mistake;
 		this.hostId = HostId.parse(this.random.uuid());
 		this.volumeId = VolumeId.parse(this.random.uuid());
 		this.#config = RepositoryConfig.parse({
@@ -64,9 +73,9 @@ export class World {
 			createdAt: 1,
 		});
 		const [hashKey, dataKey] = [createSecretKey(this.random.bytes(32)), createSecretKey(this.random.bytes(32))];
-		const keyring = { hashKey, dataKeys: new Map([[0, dataKey]]), current: 0 };
-		this.#sealing = new Sealing(this.#config.repositoryId, keyring);
-		this.objects.set(configKey, Buffer.from(JSON.stringify(this.#config)));
+		this.#keyring = { hashKey, dataKeys: new Map([[0, dataKey]]), current: 0 };
+		this.#repositoryKey = { bytes: this.random.bytes(32) };
+		this.#sealing = new Sealing(this.#config.repositoryId, this.#keyring);
 		// Few contents, so that writers find one another's blocks all the time.
 		this.#patterns = Array.from({ length: 60 }, () => {
 			const block = this.random.bytes(blockSizeBytes / 4);
@@ -74,9 +83,17 @@ export class World {
 		});
 	}
 
+	/** Makes the repository. */
+	async prepare(): Promise<void> {
+		const storage = new MemoryStorage();
+		await storeKeyring(storage, this.#config.repositoryId, this.#repositoryKey.bytes, this.#keyring);
+		await writeConfig(storage, this.#config);
+		for (const [key, data] of storage.objects) this.objects.set(key, data);
+	}
+
 	/** The repository as this actor has it open. */
 	open(actor: Actor): Opened {
-		return this.#opened(this.#mistake(new ActorStorage({ ...this, lossRate: this.#lossRate }, actor)));
+		return this.#opened(this.#mistake(new ActorStorage(this, actor)));
 	}
 
 	/** The repository as it is now, without anybody's delays: for looking whether all is well. */
@@ -89,7 +106,7 @@ export class World {
 	/** Virtual time; now and then a clock is a year wrong. */
 	now(): number {
 		const wrong = this.random.chance(0.1) ? this.random.pick([-yearMs, yearMs]) : 0;
-		return 10 * yearMs + this.scheduler.steps * 1000 + wrong;
+		return 10 * yearMs + this.scheduler.nowMs + wrong;
 	}
 
 	newPointId(): PointId {
@@ -113,6 +130,13 @@ export class World {
 
 	#opened(storage: Storage): Opened {
 		const [config, sealing] = [this.#config, this.#sealing];
-		return { storage, config, sealing, codec: inlineCodec(), packs: new PackSource(storage, sealing) };
+		return {
+			storage,
+			config,
+			sealing,
+			codec: inlineCodec(),
+			packs: new PackSource(storage, sealing),
+			repositoryKey: this.#repositoryKey,
+		};
 	}
 }

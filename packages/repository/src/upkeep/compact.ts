@@ -1,12 +1,20 @@
 import { SternaError } from "@sterna/shared/errors";
 import { blockKeyNumber, openBlock } from "../format/block.ts";
 import { decodeForwarding, encodeForwarding, type Forwarding } from "../format/forwarding.ts";
-import { PackBuilder, packFrameBytes } from "../format/pack.ts";
+import {
+	type DirectoryEntry,
+	PackBuilder,
+	packFrameBytes,
+	packTrailerBytes,
+	parseDirectory,
+	parseTrailer,
+} from "../format/pack.ts";
 import { newPackId, type PackId, packKey, packKind, packOwner } from "../format/pack-id.ts";
 import { movedKey } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import { nodeBytes } from "../tree/geometry.ts";
 import type { Place } from "./live-blocks.ts";
+import { nullIfGone } from "./small-object.ts";
 
 /** Below this share of needed bytes a pack is written anew. */
 const compactBelow = 0.5;
@@ -24,36 +32,34 @@ export function worthCompacting(packBytes: number, neededBytes: number, opened: 
  */
 export async function compactPack(
 	opened: Opened,
-	pack: { packId: PackId; sizeBytes: number; needed: readonly Place[]; roundId: string },
+	pack: { packId: PackId; needed: readonly Place[]; roundId: string },
 ): Promise<{ note: Forwarding; storedBytes: number }> {
 	const { storage, sealing } = opened;
-	const built = await rebuild(opened, pack);
+	const key = movedKey(pack.packId);
+	const readNote = async () => decodeForwarding(key, sealing.openObject(key, await storage.get(key)));
+	const bytes = await storage.get(packKey(pack.packId)).catch(nullIfGone);
+	// Another collector has just done all this.
+	if (!bytes) return { note: (await readNote().catch(nullIfGone)) ?? new Map(), storedBytes: 0 };
+	const built = await rebuild(opened, pack, bytes);
 	if (built) await storage.put(packKey(built.packId), built.bytes);
 	const note: Forwarding = built?.note ?? new Map();
-	const key = movedKey(pack.packId);
 	try {
 		await storage.create(key, sealing.sealObject(key, encodeForwarding(note)));
 		return { note, storedBytes: built?.bytes.length ?? 0 };
 	} catch (error) {
 		if (!(error instanceof SternaError) || error.code !== "conflict") throw error;
-		return { note: decodeForwarding(key, sealing.openObject(key, await storage.get(key))), storedBytes: 0 };
+		return { note: (await readNote().catch(nullIfGone)) ?? new Map(), storedBytes: 0 };
 	}
 }
 
 /** Payloads stay compressed; only the seal is made anew, under the new pack's key. */
 async function rebuild(
 	opened: Opened,
-	{
-		packId,
-		sizeBytes,
-		needed,
-		roundId,
-	}: { packId: PackId; sizeBytes: number; needed: readonly Place[]; roundId: string },
+	{ packId, needed, roundId }: { packId: PackId; needed: readonly Place[]; roundId: string },
+	bytes: Uint8Array,
 ): Promise<{ packId: PackId; bytes: Uint8Array; note: Forwarding } | null> {
-	const { storage, sealing, config } = opened;
-	const bytes = await storage.get(packKey(packId));
-	if (bytes.length !== sizeBytes) return null;
-	const entries = await opened.packs.directory(packId, sizeBytes).catch(nullIfDamaged);
+	const { sealing, config } = opened;
+	const entries = directoryOf(opened, packId, bytes);
 	if (!entries) return null;
 	const byOffset = new Map(entries.map((entry) => [entry.offset, entry]));
 	const blockBytes = needed.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
@@ -74,7 +80,13 @@ async function rebuild(
 	return { packId: target, bytes: builder.finish(), note };
 }
 
-function nullIfDamaged(error: unknown): null {
-	if (error instanceof SternaError && error.code === "invalid") return null;
-	throw error;
+/** Null when it cannot be read. */
+function directoryOf(opened: Opened, packId: PackId, bytes: Uint8Array): DirectoryEntry[] | null {
+	try {
+		const { offset, length } = parseTrailer(packId, bytes.length, bytes.subarray(-packTrailerBytes));
+		return parseDirectory(packId, opened.sealing, bytes.subarray(offset, offset + length), offset);
+	} catch (error) {
+		if (error instanceof SternaError && error.code === "invalid") return null;
+		throw error;
+	}
 }

@@ -8,17 +8,16 @@ import {
 	movedKey,
 	pointKey,
 	prunedKey,
-	readRecord,
 	suspectKey,
 } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import type { UpkeepOptions } from "../repository.ts";
 import { compactPack, worthCompacting } from "./compact.ts";
 import { isCovered, targetsOf } from "./forwarded.ts";
-import { nullIfGone } from "./gone.ts";
 import { readSessions, takeInventory } from "./inventory.ts";
 import { type Marked, mark } from "./mark.ts";
 import { type Round, writeRound } from "./rounds.ts";
+import { findRecord } from "./small-object.ts";
 
 export interface Finished {
 	freedBytes: number;
@@ -44,10 +43,10 @@ export async function finishRounds(
 		for (const pointId of record.points) forgotten.add(pointId);
 		const marked = await markWithout(opened, forgotten, options);
 		// Read behind the marking: had another collector finished the round, what was marked from might be gone since.
-		const present = await readRecord(opened, collectionKey(number), CollectionRecord).catch(nullIfGone);
-		if (!present || present.finished || present.roundId !== record.roundId) continue;
+		const found = await findRecord(opened, collectionKey(number), CollectionRecord);
+		if (found.is !== "there" || found.value.finished || found.value.roundId !== record.roundId) continue;
 		if (!marked) return { ...finished, doubt: true };
-		finished.freedBytes += await finishRound(opened, { number, record: present }, marked, options);
+		finished.freedBytes += await finishRound(opened, { number, record: found.value }, marked, options);
 	}
 	return finished;
 }
@@ -112,7 +111,7 @@ async function freePack(opened: Opened, packId: PackId, roundId: string, marked:
 	let movedBytes = 0;
 	if (!marked.notes.has(packId)) {
 		if (!worthCompacting(sizeBytes, marked.live.bytes(packId), opened)) return 0;
-		const compacted = await compactPack(opened, { packId, sizeBytes, needed, roundId });
+		const compacted = await compactPack(opened, { packId, needed, roundId });
 		marked.notes.set(packId, compacted.note);
 		movedBytes = compacted.storedBytes;
 	}

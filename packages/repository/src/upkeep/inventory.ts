@@ -1,23 +1,21 @@
 import { createHash } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId } from "@sterna/shared/ids";
-import { type Manifest, readPoint } from "../format/manifest.ts";
+import { type Manifest, PointRecord } from "../format/manifest.ts";
 import {
 	LedgerRecord,
 	ledgerKey,
 	ledgerPrefix,
-	parseRecord,
 	pointIdOfKey,
 	pointKey,
 	pointsPrefix,
 	prunedPrefix,
-	readRecord,
 	SessionRecord,
 	sessionKey,
 	sessionsPrefix,
 } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
-import { nullIfGone } from "./gone.ts";
+import { findRecord, nullIfGone } from "./small-object.ts";
 
 /** The ids of all objects under a prefix, by list. */
 export async function listPointIds(opened: Opened, prefix: string): Promise<Set<PointId>> {
@@ -40,19 +38,17 @@ export async function readSessions(opened: Opened): Promise<FoundSession[]> {
 	const sessions: FoundSession[] = [];
 	for (const pointId of await listPointIds(opened, sessionsPrefix)) {
 		const bytes = await opened.storage.get(sessionKey(pointId)).catch(nullIfGone);
-		if (bytes) sessions.push({ pointId, record: parseSession(opened, pointId, bytes) });
+		if (!bytes) continue;
+		const found = await findRecord(opened, sessionKey(pointId), SessionRecord);
+		if (found.is === "there") sessions.push({ pointId, record: found.value });
+		else if (found.is === "damaged") sessions.push({ pointId, record: unreadableSession(bytes) });
 	}
 	return sessions;
 }
 
-function parseSession(opened: Opened, pointId: PointId, bytes: Uint8Array): SessionRecord {
-	try {
-		return parseRecord(opened.sealing, sessionKey(pointId), bytes, SessionRecord);
-	} catch (error) {
-		if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
-		const beat = createHash("sha256").update(bytes).digest().readUIntBE(0, 6);
-		return { parentPointId: null, sawCollection: null, beat };
-	}
+function unreadableSession(bytes: Uint8Array): SessionRecord {
+	const beat = createHash("sha256").update(bytes).digest().readUIntBE(0, 6);
+	return { parentPointId: null, sawCollection: null, beat };
 }
 
 /** The manifests of all points, visible or pruned, and which are pruned. Only of pruned ones may some be unreadable. */
@@ -86,20 +82,18 @@ export async function takeInventory(opened: Opened): Promise<Inventory> {
 	const manifests = new Map<PointId, Manifest>();
 	const unreadable = new Set<PointId>();
 	for (const pointId of points) {
-		try {
-			const record = await readPoint(opened, pointId).catch(nullIfGone);
-			if (record?.is === "point") manifests.set(pointId, record);
-		} catch (error) {
-			if (!(error instanceof SternaError) || error.code !== "invalid" || !pruned.has(pointId)) throw error;
-			unreadable.add(pointId);
-		}
+		const found = await findRecord(opened, pointKey(pointId), PointRecord);
+		if (found.is === "there" && found.value.is === "point") manifests.set(pointId, found.value);
+		if (found.is !== "damaged") continue;
+		if (!pruned.has(pointId)) throw new SternaError("invalid", found.reason);
+		unreadable.add(pointId);
 	}
 	return { manifests, pruned, unreadable };
 }
 
 /** Whether the ledger still knows a point of which nothing else is left. One that was pruned needs no witness any more. */
 export async function isLost(opened: Opened, pointId: PointId): Promise<boolean> {
-	const entry = await readRecord(opened, ledgerKey(pointId), LedgerRecord).catch(nullIfGone);
-	if (entry === null || (entry.is === "point" && entry.pruned)) return false;
+	const entry = await findRecord(opened, ledgerKey(pointId), LedgerRecord);
+	if (entry.is === "gone" || (entry.is === "there" && entry.value.is === "point" && entry.value.pruned)) return false;
 	return (await opened.storage.size(pointKey(pointId))) === null;
 }

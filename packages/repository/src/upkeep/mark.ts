@@ -6,8 +6,8 @@ import type { Opened } from "../opened.ts";
 import type { UpkeepOptions } from "../repository.ts";
 import { NodeSource } from "../tree/node-source.ts";
 import { type NeededReference, walkPoint } from "../tree/walk.ts";
-import { nullIfGone } from "./gone.ts";
 import { LiveBlocks } from "./live-blocks.ts";
+import { nullIfGone } from "./small-object.ts";
 
 /** What points need, and where compaction has put it. */
 export interface Marked {

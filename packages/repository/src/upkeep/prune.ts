@@ -1,6 +1,6 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId } from "@sterna/shared/ids";
-import { readPoint } from "../format/manifest.ts";
+import { PointRecord } from "../format/manifest.ts";
 import {
 	createRecord,
 	LedgerRecord,
@@ -8,11 +8,10 @@ import {
 	pointKey,
 	prunedKey,
 	putRecord,
-	readRecord,
 	sessionKey,
 } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
-import { nullIfGone } from "./gone.ts";
+import { findRecord } from "./small-object.ts";
 
 /**
  * Makes points invisible at once and for good. What is not there is passed over; of a point whose manifest was lost the last
@@ -35,25 +34,19 @@ async function isWithoutWriter(opened: Opened, pointId: PointId): Promise<boolea
 }
 
 async function markPruned(opened: Opened, pointId: PointId): Promise<void> {
-	await createRecord(opened, prunedKey(pointId), {}).catch(passIf("conflict"));
-	const entry = await readRecord(opened, ledgerKey(pointId), LedgerRecord).catch(passIf("not_found", "invalid"));
-	if (entry?.is === "point") await putRecord(opened, ledgerKey(pointId), { ...entry, pruned: true });
+	await createRecord(opened, prunedKey(pointId), {}).catch(passConflict);
+	const entry = await findRecord(opened, ledgerKey(pointId), LedgerRecord);
+	if (entry.is !== "there" || entry.value.is !== "point") return;
+	await putRecord(opened, ledgerKey(pointId), { ...entry.value, pruned: true });
 }
 
 /** A manifest that cannot be read is one, too: whoever names it wants it gone. */
 async function lookAt(opened: Opened, pointId: PointId): Promise<"point" | "abandoned" | "nothing"> {
-	try {
-		const record = await readPoint(opened, pointId).catch(nullIfGone);
-		return record?.is ?? "nothing";
-	} catch (error) {
-		if (error instanceof SternaError && error.code === "invalid") return "point";
-		throw error;
-	}
+	const found = await findRecord(opened, pointKey(pointId), PointRecord);
+	if (found.is === "gone") return "nothing";
+	return found.is === "there" ? found.value.is : "point";
 }
 
-function passIf(...codes: string[]): (error: unknown) => null {
-	return (error) => {
-		if (error instanceof SternaError && codes.includes(error.code)) return null;
-		throw error;
-	};
+function passConflict(error: unknown): void {
+	if (!(error instanceof SternaError) || error.code !== "conflict") throw error;
 }

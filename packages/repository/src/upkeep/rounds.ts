@@ -10,10 +10,9 @@ import {
 	LatestRecord,
 	latestKey,
 	putRecord,
-	readRecord,
 } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
-import { nullIfGone } from "./gone.ts";
+import { type Found, findRecord } from "./small-object.ts";
 
 /** Finished rounds that are kept for who looks into what happened. */
 const keptFinished = 8;
@@ -26,7 +25,7 @@ export interface Round {
 
 /** All rounds from the oldest to the newest, with those that should be there and are not. */
 export async function readRounds(opened: Opened): Promise<Round[]> {
-	const latest = await readRecord(opened, latestKey, LatestRecord).catch(nullIfUnreadable);
+	const latest = ifThere(await findRecord(opened, latestKey, LatestRecord));
 	const numbers = new Set<number>();
 	for await (const { key } of opened.storage.list(collectionsPrefix)) {
 		const number = collectionNumber(key);
@@ -37,7 +36,7 @@ export async function readRounds(opened: Opened): Promise<Round[]> {
 	const newest = Math.max(...numbers, latest?.newest ?? 0);
 	const rounds: Round[] = [];
 	for (let number = oldest; number <= newest; number++) {
-		const record = await readRecord(opened, collectionKey(number), CollectionRecord).catch(nullIfUnreadable);
+		const record = ifThere(await findRecord(opened, collectionKey(number), CollectionRecord));
 		// Older than `latest` says, and gone: another collector has just put it away.
 		if (record || number >= (latest?.oldest ?? oldest)) rounds.push({ number, record });
 	}
@@ -94,7 +93,6 @@ export function heldByRounds(rounds: readonly Round[]): {
 	};
 }
 
-function nullIfUnreadable(error: unknown): null {
-	if (error instanceof SternaError && error.code === "invalid") return null;
-	return nullIfGone(error);
+function ifThere<Value>(found: Found<Value>): Value | null {
+	return found.is === "there" ? found.value : null;
 }
