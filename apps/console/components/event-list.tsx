@@ -41,13 +41,13 @@ export function hrefOf(object: EventView["objects"][number]): string | null {
 		case "evacuation":
 			return `/evacuations/${object.id}`;
 		case "repository":
-			return `/repositories/${object.id}`;
+			return `/backups/repositories/${object.id}`;
 		case "job":
-			return `/jobs/${object.id}`;
+			return `/backups/jobs/${object.id}`;
 		case "point":
-			return `/points/${object.id}`;
+			return `/backups/points/${object.id}`;
 		case "restore":
-			return `/restores/${object.id}`;
+			return `/backups/restores/${object.id}`;
 		case "user":
 			return null;
 	}

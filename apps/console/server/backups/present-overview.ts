@@ -31,7 +31,7 @@ export function backupTasks(core: Core, backups: Backups): Task[] {
 				detail,
 				progress,
 				remainingMs,
-				href: `/restores/${restore.id}`,
+				href: `/backups/restores/${restore.id}`,
 			};
 		}),
 		...runs.active().map((run): Task => {
@@ -49,7 +49,7 @@ export function backupTasks(core: Core, backups: Backups): Task[] {
 				detail,
 				progress,
 				remainingMs,
-				href: `/runs/${run.pointId}`,
+				href: `/backups/runs/${run.pointId}`,
 			};
 		}),
 		...upkeep.allOpen().map(({ id, kind, repositoryId, report }): Task => {
@@ -64,7 +64,7 @@ export function backupTasks(core: Core, backups: Backups): Task[] {
 				detail,
 				progress,
 				remainingMs: null,
-				href: `/repositories/${repositoryId}`,
+				href: `/backups/repositories/${repositoryId}`,
 			};
 		}),
 	];
@@ -75,7 +75,7 @@ export async function backupDecisions(core: Core, backups: Backups): Promise<Dec
 	const decisions: Decision[] = [];
 	for (const entry of backups.repositories.all()) {
 		const { health, healthSentence } = await repositoryRow(core, backups, entry);
-		const link = { label: "Repository", href: `/repositories/${entry.id}` };
+		const link = { label: "Repository", href: `/backups/repositories/${entry.id}` };
 		const title = {
 			damaged: `${entry.name} is damaged`,
 			unreachable: `${entry.name} is out of reach`,
@@ -99,7 +99,7 @@ export async function backupDecisions(core: Core, backups: Backups): Promise<Dec
 				id: `${state}/more`,
 				title,
 				detail: "see them all",
-				link: { label: "Protection", href: `/protection?state=${state}` },
+				link: { label: "Protection", href: `/backups?state=${state}` },
 			});
 		}
 	}
@@ -118,6 +118,6 @@ async function failedDrills({ db }: Core, { clock }: Backups): Promise<Decision[
 		.slice(0, namedGuests)
 		.map(({ id, guestName, error }) => ({
 			...{ id: `drill/${id}`, title: `The backup of ${guestName} could not be proved` },
-			...{ detail: error?.message ?? "the drill failed", link: { label: "Drill", href: `/restores/${id}` } },
+			...{ detail: error?.message ?? "the drill failed", link: { label: "Drill", href: `/backups/restores/${id}` } },
 		}));
 }

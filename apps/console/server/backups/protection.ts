@@ -9,6 +9,9 @@ import type { BackupParts } from "./parts.ts";
 /** How often the standing of all guests is worked out anew. */
 const everyMs = 3000;
 
+const badKinds = { late: "guest.backupLate", damaged: "guest.backupDamaged" };
+const currentKind = "guest.backupCurrent";
+
 interface PointFacts {
 	newestWholeAt: number | null;
 	newestAt: number | null;
@@ -61,16 +64,17 @@ export class Protections {
 		}
 	}
 
-	/** Once per episode; those that a restarted console finds in it are not told again. */
+	/** Once per episode, also when the console was restarted in it. */
 	async #tell(guest: GuestEntry, standing: ProtectionStanding): Promise<void> {
 		const former = this.#told.get(guest.id);
 		this.#told.set(guest.id, standing.state);
-		if (former === undefined || former === standing.state) return;
 		const bad = standing.state === "late" || standing.state === "damaged";
+		if (former === standing.state) return;
+		if (former === undefined && !(bad && !(await this.#wasTold(guest, standing)))) return;
 		const wasBad = former === "late" || former === "damaged";
 		if (!bad && !(wasBad && standing.state === "protected")) return;
 		await this.#parts.core.events.append({
-			kind: bad ? `guest.backup${standing.state === "late" ? "Late" : "Damaged"}` : "guest.backupCurrent",
+			kind: bad ? badKinds[standing.state === "late" ? "late" : "damaged"] : currentKind,
 			actor: "console",
 			objects: [{ type: "guest", id: guest.id, name: guest.name }],
 			sentence: bad
@@ -79,6 +83,16 @@ export class Protections {
 			evidence: standing,
 			severity: bad ? "degraded" : null,
 		});
+	}
+
+	/** Whether the log's last word about the guest's backups is this very trouble. */
+	async #wasTold(guest: GuestEntry, standing: ProtectionStanding): Promise<boolean> {
+		const latest = async (kind: string) => {
+			const { rows } = await this.#parts.core.events.list({ objectId: guest.id, kind, filter: "", limit: 1 });
+			return rows[0]?.sequence ?? 0;
+		};
+		const told = await latest(badKinds[standing.state === "late" ? "late" : "damaged"]);
+		return told > (await latest(currentKind));
 	}
 
 	/** The newest points of every guest. Those dated ahead are left out: a wrong clock must not make a guest look safe. */

@@ -49,6 +49,7 @@ const situation = (change: Partial<Situation>): Situation => ({
 	evacuation: null,
 	guests: { running: 4, total: 4, unknown: 0, crashed: [] },
 	migrationsRunning: 0,
+	backups: { damaged: [], behind: [] },
 	...change,
 });
 
@@ -61,6 +62,13 @@ test.each<[string, Partial<Situation>, string, string]>([
 		"calm",
 		"Nothing is wrong: 3 hosts, all 4 guests run. 1 guest is moving.",
 	],
+	[
+		"a repository is damaged",
+		{ backups: { damaged: [{ id: "r", name: "main" }], behind: ["web-1"] } },
+		"failing",
+		"The repository main is damaged.",
+	],
+	["a backup is late", { backups: { damaged: [], behind: ["web-1"] } }, "degraded", "The backup of web-1 is late."],
 	["maintenance", { evacuation }, "calm", "Nothing is wrong. rack1-02 is being emptied: 3 of 4."],
 	[
 		"the main job",

@@ -31,6 +31,12 @@ export interface Situation {
 	} | null;
 	guests: { running: number; total: number; unknown: number; crashed: readonly string[] };
 	migrationsRunning: number;
+	backups: {
+		/** Repositories with damage, by name. */
+		damaged: readonly { id: string; name: string }[];
+		/** Guests whose newest whole point is older than their job allows, or damaged. */
+		behind: readonly string[];
+	};
 }
 
 /**
@@ -38,7 +44,14 @@ export interface Situation {
  * Pure, so that its wording is tested.
  */
 export function headlineOf(situation: Situation): Headline {
-	return failing(situation) ?? lost(situation) ?? degraded(situation) ?? watched(situation) ?? calm(situation);
+	return (
+		failing(situation) ??
+		lost(situation) ??
+		degraded(situation) ??
+		unsaved(situation) ??
+		watched(situation) ??
+		calm(situation)
+	);
 }
 
 function failing({ hosts, evacuation }: Situation): Headline | null {
@@ -126,6 +139,32 @@ function degraded({ hosts }: Situation): Headline | null {
 		sentence: `${ill.length === 1 ? `${first.name} is degraded` : `${count(ill.length, "host")} are degraded`} and ${ill.length === 1 ? "takes" : "take"} no new guests.`,
 		lead: `${first.worst.component}: ${first.worst.rule} (${first.worst.value} ${first.worst.unit}).`,
 		link: { label: "Evidence", href: `/hosts/${first.id}` },
+	};
+}
+
+function unsaved({ backups: { damaged, behind } }: Situation): Headline | null {
+	const [repository] = damaged;
+	if (repository) {
+		return {
+			tone: "failing",
+			sentence:
+				damaged.length === 1
+					? `The repository ${repository.name} is damaged.`
+					: `${damaged.length} repositories are damaged.`,
+			lead: "A scrub found that not all of it is as it was written. Guests are not touched by that; their next backup writes again what is missing.",
+			link: { label: "Damage", href: `/backups/repositories/${repository.id}` },
+		};
+	}
+	const [guest] = behind;
+	if (!guest) return null;
+	return {
+		tone: "degraded",
+		sentence:
+			behind.length === 1
+				? `The backup of ${guest} is late.`
+				: `The backups of ${count(behind.length, "guest")} are late.`,
+		lead: null,
+		link: { label: "Protection", href: "/backups?state=late" },
 	};
 }
 

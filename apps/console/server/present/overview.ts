@@ -46,6 +46,12 @@ export async function overview(core: Core, backups: Backups, demo: boolean): Pro
 			crashed: guests.filter(({ state }) => state === "crashed").map(({ guest }) => guest.name),
 		},
 		migrationsRunning: moves.length,
+		backups: {
+			damaged: backups.repositories.all().filter(({ damages }) => damages.length > 0),
+			behind: [...inventory.guests.values()]
+				.filter(({ protection }) => protection?.state === "late" || protection?.state === "damaged")
+				.map(({ name }) => name),
+		},
 	};
 	return {
 		headline: headlineOf(situation),
