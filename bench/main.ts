@@ -1,8 +1,24 @@
+import { spawn } from "node:child_process";
 import { SternaError } from "@sterna/shared/errors";
 import { startDemo } from "../demo/demo.ts";
 import { demoFolder, prepare } from "../demo/prepare.ts";
 import { idle } from "./idle.ts";
 import { soak } from "./soak.ts";
+
+/**
+ * `./sterna bench backup`: Sterna beside restic, borg and virtnbdbackup on the same disk. In a process of its own: it needs no
+ * console. Returns the exit code.
+ */
+export function runBackupBench({ rounds, json }: { rounds: string; json: boolean }): Promise<number> {
+	const entry = new URL("backup/main.ts", import.meta.url).pathname;
+	const child = spawn(process.execPath, [entry, `--rounds=${rounds}`, ...(json ? ["--json"] : [])], {
+		stdio: "inherit",
+	});
+	return new Promise((resolve, reject) => {
+		child.on("error", reject);
+		child.on("exit", (code) => resolve(code ?? 1));
+	});
+}
 
 /** `./sterna bench <what>`: measures on a rig of its own and prints figures. Returns the exit code. */
 export async function runBench(what: string, { moves, json }: { moves: number; json: boolean }): Promise<number> {
