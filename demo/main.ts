@@ -1,3 +1,4 @@
+import { protectGuests } from "./backups.ts";
 import { type Demo, type GuestWish, startDemo } from "./demo.ts";
 import { demoFolder, prepare } from "./prepare.ts";
 import { until } from "./until.ts";
@@ -60,6 +61,8 @@ export async function runDemo({ check, consolePort, development = false }: RunDe
 		}
 		say(`ready after ${Math.round((Date.now() - startedAt) / 1000)} s`);
 		say(`open ${first.console.setupUrl} and make the first admin`);
+		// A demo without backups is still one: what failed is said.
+		await protectGuests(first.api, say).catch((error: Error) => say(`the guests are not backed up: ${error.message}`));
 		say("Ctrl-C ends everything it started, and nothing else");
 		await interrupted;
 		say("ending guests, agents and console");
