@@ -11,16 +11,19 @@ export class TreeReader {
 	readonly blocks: number;
 	readonly depth: number;
 	readonly #source: NodeSource;
+	readonly #forgiving: boolean;
 	/** Nodes that are not stored yet, by level; index 0. */
 	readonly #raised: Map<number, Uint8Array>;
 	readonly #nodes = new Map<string, Promise<Uint8Array | null>>();
 
+	/** `forgiving`: what cannot be read counts as zeros. For a disk that is compared with its parent, and inherits nothing. */
 	constructor(
 		source: NodeSource,
-		tree: { root: Reference | null; blocks: number },
+		tree: { root: Reference | null; blocks: number; forgiving?: boolean },
 		raised: Map<number, Uint8Array> = new Map(),
 	) {
 		this.#source = source;
+		this.#forgiving = tree.forgiving ?? false;
 		this.#raised = raised;
 		this.root = tree.root;
 		this.blocks = tree.blocks;
@@ -67,7 +70,7 @@ export class TreeReader {
 
 	/** The same tree as that of a larger disk: `raised` are the nodes above the old root, by level, the last one led to by `root`. */
 	grown(root: Reference | null, blocks: number, raised: Map<number, Uint8Array>): TreeReader {
-		return new TreeReader(this.#source, { root, blocks }, raised);
+		return new TreeReader(this.#source, { root, blocks, forgiving: this.#forgiving }, raised);
 	}
 
 	async #leafOrHole(block: number): Promise<{ leaf: Uint8Array | null; end: number }> {
@@ -89,8 +92,13 @@ export class TreeReader {
 		if (raised) return raised;
 		const reference = await this.reference(level, index);
 		if (!reference) return null;
-		const node = await this.#source.read(reference);
-		checkInsideDisk(node, { level, index }, this.blocks);
-		return node;
+		try {
+			const node = await this.#source.read(reference);
+			checkInsideDisk(node, { level, index }, this.blocks);
+			return node;
+		} catch (error) {
+			if (this.#forgiving && error instanceof SternaError && error.code === "invalid") return null;
+			throw error;
+		}
 	}
 }

@@ -5,7 +5,7 @@ import { type PackId, packBelongsTo, packIdOfKey } from "../format/pack-id.ts";
 import { movedPrefix, packIdUnder, packsPrefix, suspectPrefix } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import type { UpkeepOptions } from "../repository.ts";
-import { worthCompacting } from "./compact.ts";
+import { canBeMoved, worthCompacting } from "./compact.ts";
 import { endDeadSessions } from "./dead-sessions.ts";
 import { finishRounds } from "./finish-round.ts";
 import { isCovered } from "./forwarded.ts";
@@ -60,15 +60,12 @@ async function markRound(
 	const closing = rounds.filter(({ record }) => record === null || (supersede && !record.finished));
 	const held = heldByRounds(rounds.filter((round) => !closing.includes(round)));
 	const owners = [...heldByRounds(rounds).roundIds, ...sessions.map(({ pointId }) => pointId)];
-	const condemned = [...new Set([...packs.keys(), ...moved, ...suspects])].filter((packId) => {
-		if (held.condemned.has(packId) || owners.some((owner) => packBelongsTo(packId, owner))) return false;
-		const needed = live.of(packId);
-		if (needed.length === 0) return true;
-		const packBytes = packs.get(packId);
-		if (packBytes === undefined) return false;
-		if (notes.has(packId)) return isCovered(packId, needed, notes);
-		return !suspects.has(packId) && worthCompacting(packBytes, live.bytes(packId), opened);
-	});
+	const condemned: PackId[] = [];
+	for (const packId of new Set([...packs.keys(), ...moved, ...suspects])) {
+		if (held.condemned.has(packId) || owners.some((owner) => packBelongsTo(packId, owner))) continue;
+		const pack = { packId, packBytes: packs.get(packId) ?? null, isSuspect: suspects.has(packId) };
+		if (await mayGo(opened, pack, { live, notes })) condemned.push(packId);
+	}
 	const points = [...manifests.keys(), ...unreadable].filter((id) => pruned.has(id) && !held.points.has(id));
 	if (condemned.length + points.length + sessions.length + closing.length === 0) return;
 
@@ -78,6 +75,20 @@ async function markRound(
 	for (const { number } of closing) {
 		await writeRound(opened, number, { ...record, finished: true, condemned: [], points: [], sessions: [] });
 	}
+}
+
+/** Whether nothing needs the pack, or what is needed has been moved, or is better moved. */
+async function mayGo(
+	opened: Opened,
+	{ packId, packBytes, isSuspect }: { packId: PackId; packBytes: number | null; isSuspect: boolean },
+	{ live, notes }: Marked,
+): Promise<boolean> {
+	const needed = live.of(packId);
+	if (needed.length === 0) return true;
+	if (packBytes === null) return false;
+	if (notes.has(packId)) return isCovered(packId, needed, notes);
+	if (isSuspect) return canBeMoved(opened, packId, needed);
+	return worthCompacting(packBytes, live.bytes(packId), opened);
 }
 
 /** What visible points need. A point that is pruned under way may be gone when its tree is read: then once more without it. */

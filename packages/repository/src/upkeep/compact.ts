@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import { blockKeyNumber, openBlock } from "../format/block.ts";
 import { decodeForwarding, encodeForwarding, type Forwarding } from "../format/forwarding.ts";
@@ -50,6 +51,12 @@ export async function compactPack(
 		if (!(error instanceof SternaError) || error.code !== "conflict") throw error;
 		return { note: (await readNote().catch(nullIfGone)) ?? new Map(), storedBytes: 0 };
 	}
+}
+
+/** Whether everything that is needed of a damaged pack is whole: then it is moved, and the damage goes with the pack. */
+export async function canBeMoved(opened: Opened, packId: PackId, needed: readonly Place[]): Promise<boolean> {
+	const bytes = await opened.storage.get(packKey(packId)).catch(nullIfGone);
+	return bytes !== null && (await rebuild(opened, { packId, needed, roundId: randomUUID() }, bytes)) !== null;
 }
 
 /** Payloads stay compressed; only the seal is made anew, under the new pack's key. */

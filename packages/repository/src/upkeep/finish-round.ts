@@ -110,7 +110,8 @@ async function freePack(opened: Opened, packId: PackId, roundId: string, marked:
 	if (sizeBytes === null) return 0;
 	let movedBytes = 0;
 	if (!marked.notes.has(packId)) {
-		if (!worthCompacting(sizeBytes, marked.live.bytes(packId), opened)) return 0;
+		const isSuspect = (await storage.size(suspectKey(packId))) !== null;
+		if (!isSuspect && !worthCompacting(sizeBytes, marked.live.bytes(packId), opened)) return 0;
 		const compacted = await compactPack(opened, { packId, needed, roundId });
 		marked.notes.set(packId, compacted.note);
 		movedBytes = compacted.storedBytes;

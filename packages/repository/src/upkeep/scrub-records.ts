@@ -27,7 +27,7 @@ import {
 } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import type { Findings } from "./findings.ts";
-import { isLost, listPointIds } from "./inventory.ts";
+import { listPointIds } from "./inventory.ts";
 import { readRounds } from "./rounds.ts";
 import { type Found, findObject, findRecord, nullIfGone } from "./small-object.ts";
 
@@ -82,8 +82,8 @@ async function scrubRounds(opened: Opened, findings: Findings): Promise<void> {
 }
 
 /**
- * Points, their marks, sessions, and the ledger that knows of them. A point without its entry in the ledger, or an entry
- * without its point, is a loss unless a session or a mark explains it.
+ * Points, their marks, sessions, and the ledger that knows of them: one that lacks another is a loss, unless a session is on
+ * its way, or a round is taking the point away.
  */
 async function scrubWitnesses(opened: Opened, findings: Findings): Promise<void> {
 	const points = await listPointIds(opened, pointsPrefix);
@@ -102,7 +102,13 @@ async function scrubWitnesses(opened: Opened, findings: Findings): Promise<void>
 		if (found.is === "there") await scrubEntry(opened, findings, pointId, found.value);
 	}
 	for (const pointId of ledger) {
-		if (points.has(pointId) || sessions.has(pointId) || !(await isLost(opened, pointId))) continue;
+		const entry = await findRecord(opened, ledgerKey(pointId), LedgerRecord);
+		if (entry.is === "damaged") findings.add(ledgerKey(pointId), entry.reason);
+		if (entry.is === "gone" || points.has(pointId) || sessions.has(pointId)) continue;
+		const isPruned = entry.is === "there" && entry.value.is === "point" && entry.value.pruned;
+		// The last word of a pruner that was overtaken by a collection: there is no mark any more either.
+		if (isPruned && !(await isThere(opened, prunedKey(pointId)))) continue;
+		if ((await isThere(opened, pointKey(pointId))) || (await isLeaving(opened, pointId))) continue;
 		findings.add(pointKey(pointId), "the manifest is missing, and the ledger knows the point");
 		await nameOwner(opened, findings, pointId);
 	}
@@ -111,25 +117,33 @@ async function scrubWitnesses(opened: Opened, findings: Findings): Promise<void>
 /** The ledger's entry of a point that is there; written again from the manifest when it is damaged or missing. */
 async function scrubEntry(opened: Opened, findings: Findings, pointId: PointId, point: PointRecord): Promise<void> {
 	const key = ledgerKey(pointId);
-	const isThere = async (object: string) => (await opened.storage.size(object)) !== null;
 	const entry = told(findings, key, await findRecord(opened, key, LedgerRecord));
 	if (entry.is === "there") {
-		if (entry.value.is !== "point" || !entry.value.pruned || (await isThere(prunedKey(pointId)))) return;
-		// A collection takes away the entry first and the mark last.
-		if (!(await isThere(key)) || !(await isThere(pointKey(pointId)))) return;
+		const saysPruned = entry.value.is === "point" && entry.value.pruned;
+		if (!saysPruned || (await isThere(opened, prunedKey(pointId))) || (await isLeaving(opened, pointId))) return;
 		findings.add(prunedKey(pointId), "the mark of a pruned point is missing; it is written again");
 		return putRecord(opened, prunedKey(pointId), {});
 	}
-	const isPruned = await isThere(prunedKey(pointId));
 	if (entry.is === "gone") {
-		// A session or a collection may be between its steps; what they leave for last explains it.
-		if (isPruned || (await isThere(sessionKey(pointId)))) return;
-		if ((await isThere(key)) || !(await isThere(pointKey(pointId)))) return;
+		if ((await isThere(opened, sessionKey(pointId))) || (await isLeaving(opened, pointId))) return;
+		if (await isThere(opened, key)) return;
 		findings.add(key, "it is missing; it is written again");
 	}
 	if (point.is === "abandoned") return putRecord(opened, key, point);
 	const { guestId, guestName, takenAt } = point.point;
-	await putRecord(opened, key, { is: "point", guestId, guestName, takenAt, pruned: isPruned });
+	const pruned = await isThere(opened, prunedKey(pointId));
+	await putRecord(opened, key, { is: "point", guestId, guestName, takenAt, pruned });
+}
+
+async function isThere(opened: Opened, key: string): Promise<boolean> {
+	return (await opened.storage.size(key)) !== null;
+}
+
+/** A round that is not finished takes the point away in several steps; or one has just done so, and nothing is left. */
+async function isLeaving(opened: Opened, pointId: PointId): Promise<boolean> {
+	const rounds = await readRounds(opened);
+	if (rounds.some(({ record }) => record && !record.finished && record.points.includes(pointId))) return true;
+	return !(await isThere(opened, pointKey(pointId))) && !(await isThere(opened, ledgerKey(pointId)));
 }
 
 /** Says whose point it is, when the ledger still knows. */

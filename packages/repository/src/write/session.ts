@@ -108,7 +108,11 @@ class Session implements WriteSession {
 		}
 		const root = this.#parent?.roots.find((each) => each.volumeId === volumeId)?.root ?? null;
 		const parent = before
-			? new TreeReader(this.#nodes, { root, blocks: before.sizeBytes / this.#opened.config.blockSizeBytes })
+			? new TreeReader(this.#nodes, {
+					root,
+					blocks: before.sizeBytes / this.#opened.config.blockSizeBytes,
+					forgiving: !inherit,
+				})
 			: null;
 		const writer = new BatchingVolumeWriter(this.#parts, this.#slots, { volumeId, sizeBytes, inherit, parent });
 		this.#volumes.set(volumeId, writer);
