@@ -25,8 +25,10 @@ export interface NbdExport {
 	sizeBytes: number;
 	/** Throws to answer EIO. */
 	read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
-	/** For block status of `base:allocation`; without it everything is data. */
+	/** For block status of `base:allocation`, which is not offered without it. Zeros are sent as holes all the same. */
 	extents?(offset: number, lengthBytes: number): AsyncIterable<{ offset: number; lengthBytes: number; zero: boolean }>;
+	/** Further metadata contexts, by name. */
+	contexts?: ReadonlyMap<string, (offset: number, lengthBytes: number) => AsyncIterable<NbdExtent>>;
 }
 
 export interface NbdServer {

@@ -1,7 +1,8 @@
 import { type Listening, take } from "./intake.ts";
-import type { NbdExport } from "./nbd.ts";
+import type { NbdExport, NbdExtent } from "./nbd.ts";
 import { garbage } from "./negotiation.ts";
 import {
+	allocation,
 	encodeOptionReply,
 	encodeText,
 	handshakeFlags,
@@ -21,12 +22,16 @@ import {
 /** What a client chose. */
 export interface Choice {
 	chosen: NbdExport;
-	/** Whether it may ask for block status. */
-	allocation: boolean;
+	/** Of which it may ask for block status. */
+	contexts: readonly Context[];
 }
 
-export const allocationContext = "base:allocation";
-export const allocationContextId = 1;
+/** A metadata context of an export, and the number by which both sides call it. */
+export interface Context {
+	id: number;
+	name: string;
+	extents(offset: number, lengthBytes: number): AsyncIterable<NbdExtent>;
+}
 
 const maxOptionBytes = 64 * 1024;
 const maxOptions = 100;
@@ -45,7 +50,7 @@ export function* offer(exports: readonly NbdExport[], send: (bytes: Buffer) => v
 		throw garbage("it answered the greeting with flags that are not known");
 	}
 	let structured = false;
-	let allocationOf: NbdExport | null = null;
+	let selected: { of: NbdExport; contexts: Context[] } | null = null;
 	for (let options = 0; options < maxOptions; options++) {
 		const { kind, data } = yield* receiveOption();
 		const reply = (type: number, payload?: Buffer) => send(encodeOptionReply(kind, type, payload));
@@ -69,13 +74,12 @@ export function* offer(exports: readonly NbdExport[], send: (bytes: Buffer) => v
 					reply(asked ? optionReply.unknown : optionReply.invalid);
 					break;
 				}
-				const wants = asked.queries.includes(allocationContext);
-				const lists =
-					kind === option.listMetaContext && (asked.queries.length === 0 || asked.queries.includes("base:"));
-				if (wants || lists) {
-					reply(optionReply.metaContext, Buffer.concat([uint32(allocationContextId), Buffer.from(allocationContext)]));
-				}
-				if (kind === option.setMetaContext) allocationOf = wants ? found : null;
+				const offered = contextsOf(found);
+				const listsAll = kind === option.listMetaContext && asked.queries.length === 0;
+				const contexts = offered.filter(({ name }) => listsAll || asked.queries.includes(name));
+				for (const { id, name } of contexts)
+					reply(optionReply.metaContext, Buffer.concat([uint32(id), Buffer.from(name)]));
+				if (kind === option.setMetaContext) selected = { of: found, contexts };
 				reply(optionReply.ack);
 				break;
 			}
@@ -88,7 +92,7 @@ export function* offer(exports: readonly NbdExport[], send: (bytes: Buffer) => v
 				else {
 					for (const description of describe(chosen)) reply(optionReply.info, description);
 					reply(optionReply.ack);
-					if (kind === option.go) return { chosen, allocation: allocationOf === chosen };
+					if (kind === option.go) return { chosen, contexts: selected?.of === chosen ? selected.contexts : [] };
 				}
 				break;
 			}
@@ -97,6 +101,19 @@ export function* offer(exports: readonly NbdExport[], send: (bytes: Buffer) => v
 		}
 	}
 	throw garbage("it negotiates without an end");
+}
+
+function contextsOf({ extents, contexts = new Map() }: NbdExport): Context[] {
+	const allocated = extents && {
+		name: "base:allocation",
+		async *extents(offset: number, lengthBytes: number) {
+			for await (const { zero, ...extent } of extents(offset, lengthBytes)) {
+				yield { ...extent, flags: zero ? allocation.hole | allocation.zero : 0 };
+			}
+		},
+	};
+	const others = [...contexts].map(([name, describes]) => ({ name, extents: describes }));
+	return [...(allocated ? [allocated] : []), ...others].map((context, index) => ({ id: index + 1, ...context }));
 }
 
 function* receiveOption(): Listening<{ kind: number; data: Buffer }> {

@@ -2,9 +2,8 @@ import type { Socket } from "node:net";
 import { Intake, type Listening, take } from "./intake.ts";
 import type { NbdExport } from "./nbd.ts";
 import { garbage } from "./negotiation.ts";
-import { allocationContextId, type Choice, offer } from "./offers.ts";
+import { type Choice, type Context, offer } from "./offers.ts";
 import {
-	allocation,
 	chunk,
 	chunkHeaderBytes,
 	command,
@@ -107,11 +106,12 @@ export class Service {
 	async #answer(request: Request): Promise<Uint8Array[]> {
 		const refusal = this.#refusal(request);
 		if (refusal !== null || this.#choice === null) return [failure(request, refusal ?? errorNumber.invalid)];
-		const { chosen } = this.#choice;
+		const { chosen, contexts } = this.#choice;
 		const offset = Number(request.offset);
-		if (request.command === command.blockStatus) return [await this.#describe(request, chosen, offset)];
+		if (request.command === command.blockStatus) return this.#describe(request, contexts, offset);
 		const data = await chosen.read(offset, request.lengthBytes, this.#stop.signal);
 		if (data.length !== request.lengthBytes) return [failure(request, errorNumber.io)];
+		if (isZero(data)) return [hole(request)];
 		const payloadBytes = 8 + data.length;
 		const head = encodeChunk({ flags: chunk.done, type: chunk.offsetData, cookie: request.cookie, payloadBytes }, 8);
 		head.writeBigUInt64BE(request.offset, chunkHeaderBytes);
@@ -125,22 +125,27 @@ export class Service {
 			return errorNumber.invalid;
 		}
 		if (request.command === command.read) return request.lengthBytes > maxPayloadBytes ? errorNumber.overflow : null;
-		if (request.command === command.blockStatus) return this.#choice?.allocation ? null : errorNumber.invalid;
+		if (request.command === command.blockStatus) return this.#choice?.contexts.length ? null : errorNumber.invalid;
 		return errorNumber.notSupported;
 	}
 
-	async #describe(request: Request, chosen: NbdExport, offset: number): Promise<Buffer> {
+	/** One chunk for each context that was agreed on; the last one says that it is. */
+	async #describe(request: Request, contexts: readonly Context[], offset: number): Promise<Buffer[]> {
 		const most = (request.flags & requestOneExtent) !== 0 ? 1 : maxExtents;
-		const extents = await readExtents(chosen, offset, request.lengthBytes, most);
-		const payloadBytes = 4 + 8 * extents.length;
-		const header = { flags: chunk.done, type: chunk.blockStatus, cookie: request.cookie, payloadBytes };
-		const bytes = encodeChunk(header, payloadBytes);
-		let at = bytes.writeUInt32BE(allocationContextId, chunkHeaderBytes);
-		for (const { lengthBytes, zero } of extents) {
-			at = bytes.writeUInt32BE(lengthBytes, at);
-			at = bytes.writeUInt32BE(zero ? allocation.hole | allocation.zero : 0, at);
+		const all: Buffer[] = [];
+		for (const context of contexts) {
+			const extents = await readExtents(context, offset, request.lengthBytes, most);
+			const payloadBytes = 4 + 8 * extents.length;
+			const flags = context === contexts.at(-1) ? chunk.done : 0;
+			const bytes = encodeChunk({ flags, type: chunk.blockStatus, cookie: request.cookie, payloadBytes }, payloadBytes);
+			let at = bytes.writeUInt32BE(context.id, chunkHeaderBytes);
+			for (const extent of extents) {
+				at = bytes.writeUInt32BE(extent.lengthBytes, at);
+				at = bytes.writeUInt32BE(extent.flags, at);
+			}
+			all.push(bytes);
 		}
-		return bytes;
+		return all;
 	}
 
 	/** Fulfilled when the kernel has taken it: until then it counts as in flight. */
@@ -154,27 +159,45 @@ export class Service {
 
 /** The first extents of a range, neighbours of the same kind joined; a part of the range is an answer too. */
 async function readExtents(
-	{ extents }: NbdExport,
+	{ name, extents }: Context,
 	offset: number,
 	lengthBytes: number,
 	most: number,
-): Promise<{ lengthBytes: number; zero: boolean }[]> {
-	if (!extents) return [{ lengthBytes, zero: false }];
-	const found: { lengthBytes: number; zero: boolean }[] = [];
+): Promise<{ lengthBytes: number; flags: number }[]> {
+	const found: { lengthBytes: number; flags: number }[] = [];
 	const end = offset + lengthBytes;
 	let at = offset;
 	for await (const extent of extents(offset, lengthBytes)) {
-		if (extent.offset !== at || extent.lengthBytes <= 0) throw new Error("an export described its blocks with gaps");
+		if (extent.offset !== at || extent.lengthBytes <= 0) throw new Error(`${name} describes the blocks with gaps`);
 		const length = Math.min(extent.lengthBytes, end - at);
 		const last = found.at(-1);
-		if (last?.zero === extent.zero) last.lengthBytes += length;
+		if (last?.flags === extent.flags) last.lengthBytes += length;
 		else if (found.length === most) break;
-		else found.push({ lengthBytes: length, zero: extent.zero });
+		else found.push({ lengthBytes: length, flags: extent.flags });
 		at += length;
 		if (at >= end) break;
 	}
-	if (found.length === 0) throw new Error("an export did not describe its blocks");
+	if (found.length === 0) throw new Error(`${name} does not describe the blocks`);
 	return found;
+}
+
+const zeros = Buffer.alloc(64 * 1024);
+
+/** Most of a fresh disk is zeros: they need not go over a socket. */
+function isZero(data: Uint8Array): boolean {
+	for (let at = 0; at < data.length; at += zeros.length) {
+		const part = data.subarray(at, at + zeros.length);
+		if (Buffer.compare(part, zeros.subarray(0, part.length)) !== 0) return false;
+	}
+	return true;
+}
+
+function hole(request: Request): Buffer {
+	const header = { flags: chunk.done, type: chunk.offsetHole, cookie: request.cookie, payloadBytes: 12 };
+	const bytes = encodeChunk(header, 12);
+	bytes.writeBigUInt64BE(request.offset, chunkHeaderBytes);
+	bytes.writeUInt32BE(request.lengthBytes, chunkHeaderBytes + 8);
+	return bytes;
 }
 
 function failure(request: Request, number: number): Buffer {
