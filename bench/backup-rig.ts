@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { connectLocally } from "@sterna/agent/local";
 import { GuestId, PointId, type RepositoryId, VolumeId } from "@sterna/shared/ids";
@@ -144,21 +144,20 @@ export async function copyVolume(rig: BackupRig, guestId: GuestId, volumeId: Vol
 
 /** Brings a volume of a point back with nothing but the repository and its key. */
 export async function restoreRaw(rig: BackupRig, pointId: PointId, volumeId: VolumeId, to: string): Promise<void> {
-	await rm(to, { force: true });
 	const tool = new URL("../apps/restore/dist/sterna-restore.js", import.meta.url).pathname;
-	const args = [
-		tool,
-		"restore",
-		"--repository",
-		rig.repositoryFolder,
-		"--point",
-		pointId,
-		"--volume",
-		volumeId,
-		"--to",
-		to,
-	];
-	await run(process.execPath, args, { env: { ...process.env, STERNA_REPOSITORY_KEY: rig.recoveryKey } });
+	const folder = `${to}.folder`;
+	await mkdir(folder);
+	try {
+		const place = ["--place", rig.repositoryFolder, "--point", pointId, "--volume", volumeId, "--to", folder];
+		await run(process.execPath, [tool, "restore", ...place], {
+			env: { ...process.env, STERNA_REPOSITORY_KEY: rig.recoveryKey },
+		});
+		const [name] = await readdir(folder);
+		if (!name) throw new Error(`nothing was restored of volume ${volumeId}`);
+		await rename(join(folder, name), to);
+	} finally {
+		await rm(folder, { recursive: true });
+	}
 }
 
 /** Bytes of the 64 KiB blocks in which two raw images differ; what one of them lacks counts as zeros. */

@@ -1,8 +1,14 @@
 import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import { startDemo } from "../demo/demo.ts";
 import { demoFolder, prepare } from "../demo/prepare.ts";
+import { chain } from "./chain.ts";
 import { idle } from "./idle.ts";
+import { points, pointsAreGood } from "./points.ts";
+import { repositoryBench } from "./repository.ts";
 import { soak } from "./soak.ts";
 
 /**
@@ -20,10 +26,36 @@ export function runBackupBench({ rounds, json }: { rounds: string; json: boolean
 	});
 }
 
+/**
+ * `./sterna bench chain`: what each mishap costs the next backup. `./sterna bench points`: every recovery point boots, and an
+ * instant restore outlives its repository's absence. Returns the exit code.
+ */
+export async function runProof(what: "chain" | "points", json: boolean): Promise<number> {
+	const say = (line: string) => console.error(`bench: ${line}`);
+	if (what === "chain") {
+		const { rows, ok } = await chain(say);
+		console.log(json ? JSON.stringify(rows) : rows.map(lines).join("\n\n"));
+		return ok ? 0 : 1;
+	}
+	const result = await points(20, say);
+	console.log(json ? JSON.stringify(result) : lines(result));
+	return pointsAreGood(result) ? 0 : 1;
+}
+
 /** `./sterna bench <what>`: measures on a rig of its own and prints figures. Returns the exit code. */
 export async function runBench(what: string, { moves, json }: { moves: number; json: boolean }): Promise<number> {
+	if (what === "repository") {
+		const folder = await mkdtemp(join(tmpdir(), "sterna-bench-"));
+		const blockSizes = [64, 128, 256].map((size) => size * 1024);
+		const figures = await repositoryBench(folder, blockSizes, (line) => console.error(`bench: ${line}`));
+		await rm(folder, { recursive: true, force: true });
+		console.log(json ? JSON.stringify(figures) : figures.map(lines).join("\n\n"));
+		return 0;
+	}
 	if (what !== "soak" && what !== "idle") {
-		throw new SternaError("invalid", `there is no bench "${what}"`, { cure: "soak or idle" });
+		throw new SternaError("invalid", `there is no bench "${what}"`, {
+			cure: "soak, idle, repository, backup, chain or points",
+		});
 	}
 	if (!Number.isSafeInteger(moves) || moves < 2) {
 		throw new SternaError("invalid", "--moves is a whole number of at least 2");

@@ -32,15 +32,19 @@ program
 	.description("measure, side by side where there is a peer; prints figures")
 	.argument(
 		"<what>",
-		"soak: live migrations in a row under a writing guest; idle: what an idle agent costs; backup: beside restic, borg and virtnbdbackup",
+		"soak: live migrations in a row under a writing guest; idle: what an idle agent costs; backup: beside restic, borg and virtnbdbackup; chain: what mishaps cost the next backup; points: every recovery point boots",
 	)
 	.option("--moves <number>", "how many migrations", "50")
 	.option("--rounds <number>", "how many rounds of backups, an odd number", "3")
 	.option("--json", "print JSON")
 	.action(async (what: string, options: { moves: string; rounds: string; json?: boolean }) => {
-		const { runBackupBench, runBench } = await import("../bench/main.ts");
+		const { runBackupBench, runBench, runProof } = await import("../bench/main.ts");
 		if (what === "backup") {
 			process.exitCode = await runBackupBench({ rounds: options.rounds, json: options.json === true });
+			return;
+		}
+		if (what === "chain" || what === "points") {
+			process.exitCode = await runProof(what, options.json === true);
 			return;
 		}
 		process.exitCode = await runBench(what, { moves: Number(options.moves), json: options.json === true });
