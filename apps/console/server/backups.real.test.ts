@@ -181,6 +181,25 @@ describe("a job", () => {
 		await until("failing", async () => (await api.protection.get.query({ guestId })).state === "failing");
 	});
 
+	test("saves a guest at its new host when it moved away in the middle of its run", async () => {
+		const { api, fleet } = scene;
+		const guestId = await scene.newGuest("mover-1");
+		fleet.places.holdBackups = true;
+		const { pointId } = await api.runs.start.mutate({ guestId, repositoryId });
+		const [first] = await until("the run", async () => {
+			const found = [...scene.agent(0).backups.values()].filter((report) => report.pointId === pointId);
+			return found.length > 0 && found;
+		});
+		await api.guests.migrate.mutate({ guestId, targetHostId: scene.agent(1).identity.hostId });
+		await until("the move", async () => (await api.guests.get.query({ guestId })).host.name === "rack1-02");
+		if (!first) throw new Error("no run");
+		const gaveWay = { ...first, generation: 5, state: "cancelled" as const, endedAt: Date.now() };
+		scene.agent(0).backups.set(first.pointId, gaveWay);
+		scene.agent(0).tell({ type: "backup.changed", backup: gaveWay });
+		fleet.places.letGo();
+		expect(await runInState(guestId, "completed")).toMatchObject({ host: { name: "rack1-02" }, attempt: 1 });
+	});
+
 	test("takes turns with another job on the same guest", async () => {
 		const { api, fleet } = scene;
 		const guestId = await scene.newGuest("shared-1", { tags: ["first", "second"] });
@@ -204,7 +223,10 @@ describe("a job", () => {
 		expect(await codeOf(api.points.remove.mutate({ ids: points }))).toBe("wrong_state");
 		const retention = { last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
 		const spec = scene.job(repositoryId, { name: "kept", retention });
-		expect((await api.jobs.preview.query({ spec })).wouldRemove).toEqual([]);
+		const preview = await api.jobs.preview.query({ spec });
+		expect(preview.wouldRemove).toEqual([]);
+		expect(preview.plans).toMatchObject([{ guest: { id: guestId }, plan: { refusals: [] } }]);
+		expect(preview.warnings.join()).toContain("the repository lies on the same disk as pool local");
 		const { id } = await api.jobs.create.mutate({ spec });
 		await api.jobs.runNow.mutate({ id });
 		const left = await until("two points", async () => {
