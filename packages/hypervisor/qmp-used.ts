@@ -27,7 +27,7 @@ export const usedCommands: Record<string, UsedCommand> = {
 	"block-job-change": { arguments: { mirror: ["id", "type", "copy-mode"] }, returns: [] },
 	"block-job-complete": { arguments: ["device"], returns: [] },
 	"block-job-resume": { arguments: ["device"], returns: [] },
-	"block-stream": { arguments: ["job-id", "device", "on-error", "speed"], returns: [] },
+	"block-stream": { arguments: ["job-id", "device", "on-error", "auto-finalize"], returns: [] },
 	block_resize: { arguments: ["node-name", "size"], returns: [] },
 	"blockdev-add": {
 		arguments: {
@@ -41,10 +41,11 @@ export const usedCommands: Record<string, UsedCommand> = {
 		returns: [],
 	},
 	"blockdev-del": { arguments: ["node-name"], returns: [] },
-	"blockdev-reopen": { arguments: ["options"], returns: [], only: ["raw"] },
+	"blockdev-reopen": { arguments: ["options"], returns: [], only: ["raw", "qcow2"] },
 	"blockdev-mirror": { arguments: ["job-id", "device", "target", "sync", "copy-mode"], returns: [] },
 	cont: { arguments: [], returns: [] },
 	device_add: { arguments: ["driver", "id", "bus"], returns: [], takesProperties: true },
+	"job-finalize": { arguments: ["id"], returns: [] },
 	migrate: { arguments: ["uri"], returns: [] },
 	"migrate-continue": { arguments: ["state"], returns: [] },
 	"migrate-incoming": { arguments: ["uri", "exit-on-error"], returns: [] },

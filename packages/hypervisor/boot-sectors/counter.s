@@ -31,6 +31,8 @@ loop:
  je off
  cmpb $'r',%al
  je reset
+ cmpb $'d',%al
+ je last
  pushw %ax
  movb $'>',%al
  call putc
@@ -78,6 +80,28 @@ fresh:
  jc bad
  # print
  movl %ebp,%eax
+ call line
+ jmp loop
+ # first four bytes of a sector in the last 4 KiB of a disk of 16 MiB
+last:
+ movl $0x7ff8,dap+8
+ movw $0x9000,dap+4
+ movb $0x42,%ah
+ movb $0x80,%dl
+ movw $dap,%si
+ pushw %bx
+ pushl %ebp
+ int $0x13
+ popl %ebp
+ popw %bx
+ movl $1,dap+8
+ jc bad
+ movb $'=',%al
+ call putc
+ movl 0x9000,%eax
+ call line
+ jmp loop
+line:
  movw $8,%cx
 hex:
  roll $4,%eax
@@ -93,7 +117,7 @@ dig:
  loop hex
  movb $10,%al
  call putc
- jmp loop
+ ret
 putc:
  pushw %dx
  pushw %ax

@@ -197,7 +197,10 @@ export interface EndSnapshot {
 
 export interface VolumeSource {
 	volumeId: VolumeId;
-	/** Unix socket and export name of an NBD server that has the whole content. */
+	/**
+	 * Unix socket and export name of an NBD server that has the whole content and answers what it cannot read with an
+	 * error, soon: a silent one keeps the guest waiting. It must not offer `base:allocation` (docs/decisions/0013).
+	 */
 	socket: string;
 	exportName: string;
 }

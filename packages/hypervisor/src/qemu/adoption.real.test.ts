@@ -30,6 +30,7 @@ const record: GuestRecord = {
 	volumes: [],
 	taps: [],
 	moving: null,
+	sources: [],
 	incoming: false,
 	ending: null,
 };

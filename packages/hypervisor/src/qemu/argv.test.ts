@@ -37,6 +37,7 @@ function inputFor(request: StartRequest, change: Partial<ArgvInput> = {}): ArgvI
 		taps: request.nics.map((nic, index) => (nic.kind === "bridge" ? `st0123456789n${index}` : null)),
 		directIo: request.volumes.map(() => true),
 		seats: [],
+		sources: [],
 		incoming: false,
 		...change,
 	};

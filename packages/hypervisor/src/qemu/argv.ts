@@ -1,8 +1,8 @@
 import { SternaError } from "@sterna/shared/errors";
 import { type Accelerator, GuestSpec } from "@sterna/shared/guest";
 import { sparePortCount, type VolumeSeat } from "@sterna/shared/volume";
-import type { StartRequest } from "../hypervisor.ts";
-import { diskNode } from "./block-nodes.ts";
+import type { StartRequest, VolumeSource } from "../hypervisor.ts";
+import { diskNode, sourceNode } from "./block-nodes.ts";
 import { diskDevice, seatIn, volumeNodes } from "./disk-devices.ts";
 import type { GuestPaths } from "./paths.ts";
 
@@ -18,6 +18,8 @@ export interface ArgvInput {
 	directIo: boolean[];
 	/** Volumes that do not sit where their place in the spec puts them. */
 	seats: readonly VolumeSeat[];
+	/** What volumes that are not completely here are read from. */
+	sources: readonly VolumeSource[];
 	/** A migration's target: CPUs held, memory from a socket that is named later. */
 	incoming: boolean;
 }
@@ -148,7 +150,7 @@ function nics({ request, taps }: ArgvInput): string[] {
 	});
 }
 
-function disks({ request, directIo, seats }: ArgvInput): string[] {
+function disks({ request, directIo, seats, sources }: ArgvInput): string[] {
 	return request.volumes.flatMap(({ volumeId, path }, index) => {
 		const seat = seatIn(seats, volumeId);
 		const node = diskNode(index, seat.moves);
@@ -156,8 +158,24 @@ function disks({ request, directIo, seats }: ArgvInput): string[] {
 		// What was attached to a running guest was nothing to boot from, nor is it on the host that the guest moves to.
 		const boots = request.spec.boot.from === "disk" && seat.port === null;
 		const device = { ...diskDevice(index, seat), ...(boots ? { bootindex: index + 1 } : {}) };
-		return [...nodes.flatMap((node) => ["-blockdev", json(node)]), "-device", json(device)];
+		const source = sources.find((candidate) => candidate.volumeId === volumeId);
+		if (!source) return [...nodes.flatMap((node) => ["-blockdev", json(node)]), "-device", json(device)];
+		const behind = nodes.map((node) => (node.driver === "qcow2" ? { ...node, backing: sourceNode(index) } : node));
+		return [
+			...[sourceOf(source, index), ...behind].flatMap((node) => ["-blockdev", json(node)]),
+			// The guest waits for its source instead of hearing of errors.
+			...["-device", json({ ...device, rerror: "stop", werror: "stop" })],
+		];
 	});
+}
+
+/** A server that comes back by then is not missed by the guest, one that does not pauses it. */
+const sourcePatienceSeconds = 3;
+
+function sourceOf({ socket, exportName }: VolumeSource, index: number) {
+	const server = { type: "unix", path: socket };
+	const how = { "read-only": true, "reconnect-delay": sourcePatienceSeconds };
+	return { driver: "nbd", "node-name": sourceNode(index), server, export: exportName, ...how };
 }
 
 /** The line to an agent in the guest, under the name that qemu-guest-agent looks for (its manual, "--path"). */

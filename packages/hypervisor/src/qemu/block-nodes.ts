@@ -11,6 +11,11 @@ export function fileNode(node: string): string {
 	return `${node}-file`;
 }
 
+/** The node of what a volume that is not completely here is read from. */
+export function sourceNode(index: number): string {
+	return `source${index}`;
+}
+
 /** The node that stands for the copy of that volume on the migration's target. */
 export function mirrorNode(index: number): string {
 	return `mirror${index}`;

@@ -7,6 +7,7 @@ import { indexIn, mirrorJob, mirrorNode } from "./block-nodes.ts";
 import { giveTo } from "./confinement.ts";
 import { label, nodeOf, type QemuGuest, type SourceMove, volumeIndex } from "./guest.ts";
 import { checkSocketPath } from "./paths.ts";
+import { expectPlainDisks } from "./snapshot-nodes.ts";
 import { yank } from "./yank.ts";
 
 const blockCommandMs = 10_000;
@@ -22,6 +23,7 @@ const drainDeadlineMs = 5000;
 export async function copyDisks(guest: QemuGuest, copy: CopyDisks, signal: AbortSignal): Promise<void> {
 	const jobs = copy.disks.map(({ volumeId, socket }) => ({ volumeId, socket, index: volumeIndex(guest, volumeId) }));
 	for (const { socket } of jobs) checkSocketPath(socket);
+	await expectPlainDisks(guest, "move");
 	const ready = new Set<string>();
 	const names = new Set(jobs.map(({ index }) => mirrorJob(index)));
 	guest.move = { copies: names, downtimeLimitMs: null };

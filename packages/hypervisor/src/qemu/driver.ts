@@ -29,6 +29,7 @@ import { changeTracking } from "./bitmaps.ts";
 import { cancelMove } from "./cancel.ts";
 import { copyDisks } from "./disk-copy.ts";
 import { fillVolumes, startFrom } from "./fill.ts";
+import { resumeFromSources } from "./fill-sources.ts";
 import { growVolume } from "./grow.ts";
 import { expectState, label, type QemuGuest, refuseWhileMoving, reportOf } from "./guest.ts";
 import { isAlive } from "./guest-agent.ts";
@@ -106,7 +107,8 @@ export class QemuHypervisor implements Hypervisor {
 		const guest = this.#processes.get(guestId);
 		refuseWhileMoving(guest, "resume");
 		await expectState(guest, ["running", "paused"], "resume");
-		await guest.monitor.execute("cont", {}, { timeoutMs: 10_000 });
+		if (guest.record.sources.length > 0) await resumeFromSources(guest);
+		else await guest.monitor.execute("cont", {}, { timeoutMs: 10_000 });
 	}
 
 	async stats(guestId: GuestId): Promise<GuestStats> {
@@ -208,7 +210,7 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	async startFrom(request: StartRequest, sources: readonly VolumeSource[]): Promise<ProcessReport> {
-		return startFrom(this.#processes, await this.probe(), request, sources);
+		return startFrom(this.#options.programs.img, this.#processes, await this.probe(), request, sources);
 	}
 
 	async fillVolumes(

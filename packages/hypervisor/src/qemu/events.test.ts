@@ -26,6 +26,7 @@ const guest = {
 		volumes: [{ volumeId, path: "/srv/volume", port: null, moves: 0 }],
 		taps: [],
 		moving: null,
+		sources: [],
 		incoming: false,
 		ending: null,
 	},

@@ -33,9 +33,17 @@ function diskError(
 	data: Extract<QmpEvent, { event: "BLOCK_IO_ERROR" }>["data"],
 ): HypervisorEvent | null {
 	const node = data["node-name"] ?? "";
+	// While a job runs the guest's device may be on a node of QEMU's own naming; the device is always the same.
+	const device = /^\/machine\/peripheral\/vd(\d+)\//.exec(data["qom-path"])?.[1];
 	// An error of a migration's copy is the target's trouble, and ends the copy by itself.
-	const volume = node.startsWith("disk") ? guest.record.volumes[indexIn(node) ?? -1] : undefined;
+	const index = device === undefined && node.startsWith("disk") ? indexIn(node) : Number(device ?? -1);
+	const volume = guest.record.volumes[index ?? -1];
 	if (!volume) return null;
+	// It waits until it is resumed: its own file may have failed too, but then it does so again.
+	const isHeld = data.action === "stop" && !data.nospace;
+	if (isHeld && guest.record.sources.some(({ volumeId }) => volumeId === volume.volumeId)) {
+		return { type: "heldByStorage", guestId: guest.id, volumeId: volume.volumeId };
+	}
 	const operation = data.operation === "read" ? "read" : "write";
 	return { type: "diskError", guestId: guest.id, volumeId: volume.volumeId, operation, text: printable(data.reason) };
 }

@@ -1,6 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { GrowVolume } from "../hypervisor.ts";
 import { label, nodeOf, type QemuGuest, refuseCopying } from "./guest.ts";
+import { expectPlainDisks } from "./snapshot-nodes.ts";
 import { runTool } from "./tool.ts";
 import { checkSize, inconsistentBitmaps, inspectVolume, syncFile } from "./volumes.ts";
 
@@ -37,6 +38,7 @@ async function growFile(img: string, request: GrowVolume): Promise<void> {
 async function growRunning(guest: QemuGuest, request: GrowVolume): Promise<void> {
 	const { monitor } = guest;
 	refuseCopying(guest, "grow a volume of");
+	await expectPlainDisks(guest, "grow a volume of");
 	const node = nodeOf(guest, request.volumeId);
 	const nodes = await monitor.execute("query-named-block-nodes", { flat: true }, { timeoutMs: resizeMs });
 	const present = nodes.find((candidate) => candidate["node-name"] === node);

@@ -62,7 +62,7 @@ export async function reportOf(guest: QemuGuest): Promise<ProcessReport> {
 		accelerator: guest.record.accelerator,
 		machine: guest.record.machine,
 		ending: state === "poweredOff" ? poweredOffEnding : null,
-		heldByStorage: false,
+		heldByStorage: status === "io-error" && guest.record.sources.length > 0,
 		seats: seatsOf(guest.record),
 	};
 }
@@ -124,6 +124,9 @@ function seatsOf({ volumes }: GuestRecord): VolumeSeat[] {
 
 /** While the guest or one of its volumes is being copied, its disks stay as they are. @throws {SternaError} `wrong_state` */
 export function refuseCopying(guest: QemuGuest, verb: string): void {
+	if (guest.record.sources.length > 0) {
+		throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: its volumes are not completely here yet`);
+	}
 	const what = guest.move ? "it is being moved" : guest.record.moving ? "one of its volumes is being moved" : null;
 	if (what !== null) throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: ${what}`);
 }

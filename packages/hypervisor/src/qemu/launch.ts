@@ -5,11 +5,13 @@ import type { Accelerator } from "@sterna/shared/guest";
 import type { GuestId } from "@sterna/shared/ids";
 import { printable } from "@sterna/shared/names";
 import type { VolumeSeat } from "@sterna/shared/volume";
-import type { StartRequest } from "../hypervisor.ts";
+import type { StartRequest, VolumeSource } from "../hypervisor.ts";
 import { QmpClient } from "../qmp/client.ts";
 import { qemuArgv } from "./argv.ts";
 import { checkReachable, confine, confinedCommand, giveTo } from "./confinement.ts";
 import { seatIn } from "./disk-devices.ts";
+import { refuseIncomplete } from "./fill-mark.ts";
+import { giveSocketsOf } from "./fill-sources.ts";
 import { refuseWhileExported } from "./offline.ts";
 import { type GuestPaths, guestPaths } from "./paths.ts";
 import { findBySocket, isAlive, killProcess, type Spawned, startDetached } from "./process.ts";
@@ -29,6 +31,8 @@ export interface Launch {
 	accelerator: Exclude<Accelerator, "simulated">;
 	incoming: boolean;
 	seats: readonly VolumeSeat[];
+	/** What volumes that are not completely here are read from; the others must be complete. */
+	sources: readonly VolumeSource[];
 }
 
 export interface Launched {
@@ -44,7 +48,7 @@ export interface Launched {
  * when the guest's user cannot reach a file; `unavailable` with QEMU's own words when it does not come up.
  */
 export async function launch(what: Launch, undo: Undo): Promise<Launched> {
-	const { request, machine, accelerator, incoming, runFolder, seats } = what;
+	const { request, machine, accelerator, incoming, runFolder, seats, sources } = what;
 	const { spec } = request;
 	const paths = guestPaths(runFolder, spec.id);
 	const confinement = await confine(spec.id, accelerator === "kvm");
@@ -52,7 +56,7 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 	const bridges = request.nics.map((nic) => (nic.kind === "bridge" ? nic.bridge : null));
 	const taps = bridges.map((bridge, index) => (bridge === null ? null : tapName(runFolder, spec.id, index)));
 	const directIo = await Promise.all(request.volumes.map((volume) => supportsDirectIo(volume.path)));
-	const argv = qemuArgv({ request, paths, accelerator, machine, taps, directIo, incoming, seats });
+	const argv = qemuArgv({ request, paths, accelerator, machine, taps, directIo, incoming, seats, sources });
 
 	await refuseSecondProcess(spec.id, spec.name, paths);
 	await refuseWhileExported(paths, spec.name);
@@ -60,6 +64,10 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 	if (earlier) await settleFiles(earlier);
 	for (const path of [request.kernelPath, request.initrdPath]) if (path) await checkReachable(uid, path);
 	await giveVolumes(request, uid);
+	for (const volume of request.volumes) {
+		if (!sources.some(({ volumeId }) => volumeId === volume.volumeId)) await refuseIncomplete(volume);
+	}
+	await giveSocketsOf(sources, uid);
 	await prepareFolder(paths, uid);
 	const record: GuestRecord = {
 		spec,
@@ -69,6 +77,7 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 		volumes: request.volumes.map(({ volumeId, path }) => ({ path, ...seatIn(seats, volumeId) })),
 		taps,
 		moving: null,
+		sources: sources.map(({ volumeId, socket, exportName }) => ({ volumeId, socket, exportName })),
 		incoming,
 		ending: null,
 	};

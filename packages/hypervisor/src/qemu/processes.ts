@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
 import type { VolumeSeat } from "@sterna/shared/volume";
-import type { HypervisorEvent, HypervisorFacts, ProcessReport, StartRequest } from "../hypervisor.ts";
+import type { HypervisorEvent, HypervisorFacts, ProcessReport, StartRequest, VolumeSource } from "../hypervisor.ts";
 import { QmpClient } from "../qmp/client.ts";
 import type { QmpEvent } from "../qmp/generated/schema.ts";
 import { cleanUp, foundEnded, howItEnded } from "./aftermath.ts";
@@ -26,6 +26,8 @@ export interface Launching {
 	machine: string;
 	/** A migration's target: CPUs held. */
 	incoming: boolean;
+	/** What volumes that are not completely here are read from. */
+	sources?: readonly VolumeSource[];
 	/** Volumes that do not sit where their place in the spec puts them. */
 	seats: readonly VolumeSeat[];
 	facts: HypervisorFacts;
@@ -83,7 +85,7 @@ export class QemuProcesses {
 	 */
 	async launch<Result>(
 		request: StartRequest,
-		{ machine, incoming, seats, facts }: Launching,
+		{ machine, incoming, seats, sources = [], facts }: Launching,
 		complete: (guest: QemuGuest) => Promise<Result>,
 	): Promise<Result> {
 		const { id, name } = request.spec;
@@ -93,7 +95,10 @@ export class QemuProcesses {
 		try {
 			const accelerator = facts.probe.accelerator === "kvm" ? "kvm" : "tcg";
 			const [system, runFolder] = [this.#system, this.#runFolder];
-			const launched = await launch({ request, system, runFolder, machine, accelerator, incoming, seats }, undo);
+			const launched = await launch(
+				{ request, system, runFolder, machine, accelerator, incoming, seats, sources },
+				undo,
+			);
 			const { process, record, monitor } = launched;
 			const guest = this.#keep({ id, record, process, monitor, exit: process.ended });
 			undo.add(() => this.#end(guest, "it did not start"));
@@ -195,7 +200,8 @@ export class QemuProcesses {
 		const options = { owner: `guest ${record.spec.name}`, greetingTimeoutMs: 3000 };
 		const monitor = await QmpClient.connect(paths.qmp, options).catch(() => QmpClient.connect(paths.rescue, options));
 		const guest = this.#keep({ id, record, process, monitor, exit: null });
-		const settled = settleAttached(guest).then(() => settleMove(guest));
+		// A volume's move that cannot be settled now, because a disk hangs, is when it is asked for again.
+		const settled = settleAttached(guest).then(() => settleMove(guest).catch(() => undefined));
 		const report = await settled
 			.then(() => reportOf(guest))
 			.catch((error: unknown) => {

@@ -32,6 +32,8 @@ export const GuestRecord = z.strictObject({
 	),
 	/** A volume on its way to another place; what of the two files is nobody's is deleted by whoever finds this. */
 	moving: MovingVolume.nullable().default(null),
+	/** What the volumes that are not completely here are read from. */
+	sources: z.array(z.strictObject({ volumeId: VolumeId, socket: z.string(), exportName: z.string() })).default([]),
 	/** Taps to remove with the process, by NIC; null for one without. */
 	taps: z.array(z.string().nullable()),
 	/** A migration's target that has not been released yet. */

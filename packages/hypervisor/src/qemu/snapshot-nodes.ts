@@ -101,6 +101,20 @@ export async function hasSnapshotNodes(guest: QemuGuest): Promise<boolean> {
 	});
 }
 
+/**
+ * What takes the guest's disks elsewhere, or changes them, needs all of them here and nobody else on them.
+ * @throws {SternaError} `wrong_state`
+ */
+export async function expectPlainDisks(guest: QemuGuest, verb: string): Promise<void> {
+	if (guest.record.sources.length > 0) {
+		throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: its volumes are not completely here yet`);
+	}
+	if (!(await hasSnapshotNodes(guest))) return;
+	throw new SternaError("wrong_state", `cannot ${verb} ${label(guest)}: it is being backed up`, {
+		cure: "wait for the end of the backup, or cancel it",
+	});
+}
+
 /** The volumes that are served at the moment. */
 export async function exportedVolumes(guest: QemuGuest): Promise<VolumeId[]> {
 	const exports = await guest.monitor.execute("query-block-exports", {}, { timeoutMs: blockCommandMs });

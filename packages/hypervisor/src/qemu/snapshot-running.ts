@@ -13,7 +13,7 @@ import {
 } from "./bitmaps.ts";
 import { checkReachable, giveTo } from "./confinement.ts";
 import type { QemuOptions } from "./driver.ts";
-import { label, nodeOf, type QemuGuest, reportOf } from "./guest.ts";
+import { label, nodeOf, type QemuGuest, refuseCopying, reportOf } from "./guest.ts";
 import { snapshotSocket } from "./offline.ts";
 import { takeInstant } from "./snapshot-freeze.ts";
 import { beginKeeping, exportInstant, hasSnapshotNodes, prepareNodes, removeNodes } from "./snapshot-nodes.ts";
@@ -86,8 +86,9 @@ async function checkReady(guest: QemuGuest): Promise<boolean> {
 	if (state !== "running" && state !== "paused") {
 		throw new SternaError("wrong_state", `cannot take a snapshot of ${label(guest)}: it is ${state}`);
 	}
-	const jobs = await guest.monitor.execute("query-block-jobs", {});
-	if (guest.move !== null || jobs.length > 0) {
+	refuseCopying(guest, "take a snapshot of");
+	// Also what an earlier life of the driver began.
+	if ((await guest.monitor.execute("query-block-jobs", {})).length > 0) {
 		throw new SternaError("wrong_state", `cannot take a snapshot of ${label(guest)}: its volumes are being copied`);
 	}
 	if (await hasSnapshotNodes(guest)) {

@@ -7,6 +7,7 @@ import { giveTo } from "./confinement.ts";
 import { copyFailureIn, drainCopies } from "./disk-copy.ts";
 import { label, type QemuGuest, type SourceMove } from "./guest.ts";
 import { checkSocketPath } from "./paths.ts";
+import { expectPlainDisks } from "./snapshot-nodes.ts";
 
 type MigrateInfo = CommandReturns["query-migrate"];
 type MigrationStatus = NonNullable<MigrateInfo["status"]>;
@@ -37,6 +38,7 @@ export async function copyMemory(
 	signal: AbortSignal,
 ): Promise<{ pausedAt: number }> {
 	checkSocketPath(copy.socket);
+	await expectPlainDisks(guest, "move");
 	await giveTo(guest.record.uid, copy.socket);
 	const move: SourceMove = { copies: guest.move?.copies ?? new Set(), downtimeLimitMs: copy.downtimeLimitMs };
 	guest.move = move;

@@ -8,6 +8,7 @@ import { diskNode, fileNode } from "./block-nodes.ts";
 import { volumeNodes } from "./disk-devices.ts";
 import { expectState, keepRecord, label, nodeOf, type QemuGuest, refuseCopying, volumeIndex } from "./guest.ts";
 import { giveVolumes } from "./launch.ts";
+import { expectPlainDisks } from "./snapshot-nodes.ts";
 import { copyVolume, settleFiles } from "./volume-copy.ts";
 import { createVolume, deleteVolume, supportsDirectIo } from "./volumes.ts";
 
@@ -46,29 +47,38 @@ const remainderBytes = 16 * 1024 * 1024;
 /** A file that does not take the remainder by then is not to be trusted with the guest. */
 const pivotDeadlineMs = 10_000;
 
+/** Guests of which this life of the driver moves a volume. */
+const underWay = new WeakSet<QemuGuest>();
+
 async function moveRunning(img: string, guest: QemuGuest, move: MoveVolume, signal: AbortSignal): Promise<void> {
 	const { volumeId, from, to } = move;
 	const index = volumeIndex(guest, volumeId);
+	// One that an earlier life left, and that could not be settled then.
+	if (!underWay.has(guest)) await settleMove(guest);
 	const volume = guest.record.volumes[index];
-	if (volume?.path === to) return settleMove(guest);
+	if (volume?.path === to && guest.record.moving === null) return;
 	refuseCopying(guest, "move a volume of");
+	await expectPlainDisks(guest, "move a volume of");
 	await expectState(guest, ["running", "paused"], "move a volume of");
 	if (volume?.path !== from) {
 		throw new SternaError("not_found", `the volume ${volumeId} of ${label(guest)} is not where it is said to be`);
 	}
 	const moves = volume.moves + 1;
-	await keepRecord(guest, { moving: { volumeId, from, to, moves, heldFrom: null } });
+	underWay.add(guest);
 	try {
+		await keepRecord(guest, { moving: { volumeId, from, to, moves, heldFrom: null } });
 		const target = diskNode(index, moves);
 		await openTarget(img, guest, { volumeId, path: to, target });
 		await mirror(guest, move, { job: moveJob(index), target }, signal);
+		await settleMove(guest);
 	} catch (error) {
 		// The files of a process that is gone are seen to by whoever cleans up after it.
 		if (!guest.monitor.closed) await settleMove(guest);
 		if (!signal.aborted) throw error;
 		throw new SternaError("cancelled", `moving a volume of ${label(guest)} was cancelled`, { cause: error });
+	} finally {
+		underWay.delete(guest);
 	}
-	await settleMove(guest);
 }
 
 /**

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
 import type { CreateVolume, VolumeLocation, VolumeReport } from "../hypervisor.ts";
+import { incompleteMark, notCompletelyHere } from "./fill-mark.ts";
 import { runTool } from "./tool.ts";
 import { copyFromSocket } from "./volume-from-socket.ts";
 
@@ -69,6 +70,7 @@ export async function inspectVolume(img: string, { volumeId, path }: VolumeLocat
 	if (file === null) return { exists: false, sizeBytes: 0, allocatedBytes: 0 };
 	if (!file.isFile()) throw new SternaError("invalid", `the volume ${volumeId} is not a file`);
 	const info = await readInfo(img, { volumeId, path });
+	if (info["backing-filename"] === incompleteMark) throw notCompletelyHere(volumeId);
 	if (info["backing-filename"] !== undefined || info["format-specific"]?.data["data-file"] !== undefined) {
 		throw new SternaError("invalid", `the volume ${volumeId} refers to another file; volumes stand alone`);
 	}

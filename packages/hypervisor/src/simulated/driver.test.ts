@@ -5,12 +5,15 @@ import { SternaError } from "@sterna/shared/errors";
 import { MiB } from "@sterna/shared/units";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { describeHypervisorContract } from "../contract.ts";
+import { describeBackups } from "../contract-backups.ts";
 import { type DriverUnderTest, Site } from "../testing/site.ts";
 import { type CopyModel, copyStep } from "./clock.ts";
 import { SimulatedHypervisor } from "./driver.ts";
 import { SimulatedVolume } from "./record.ts";
+import { contentOf } from "./snapshot-content.ts";
 
 describeHypervisorContract("the simulated driver", makeSimulated);
+describe("backups, kept by the simulated driver", () => describeBackups(makeSimulated));
 
 async function makeSimulated(): Promise<DriverUnderTest> {
 	const folder = await mkdtemp(join(tmpdir(), "sim-"));
@@ -23,6 +26,7 @@ async function makeSimulated(): Promise<DriverUnderTest> {
 			await driver.crash(guestId);
 		},
 		readCount: async ({ path }) => SimulatedVolume.parse(JSON.parse(await readFile(path, "utf8"))).count,
+		readContent: async ({ path }) => contentOf(SimulatedVolume.parse(JSON.parse(await readFile(path, "utf8")))),
 		close: () => rm(folder, { recursive: true, force: true }),
 	};
 }

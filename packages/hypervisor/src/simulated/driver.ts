@@ -25,6 +25,7 @@ import type {
 	VolumeTracking,
 } from "../hypervisor.ts";
 import { Faults } from "./faults.ts";
+import { SimulatedFill } from "./fill.ts";
 import { SimulatedGuests } from "./guests.ts";
 import { SimulatedMove } from "./move.ts";
 import { newGuest, type SimulatedGuest } from "./record.ts";
@@ -63,6 +64,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	readonly #guests: SimulatedGuests;
 	readonly #volumes: SimulatedVolumes;
 	readonly #snapshots: SimulatedSnapshots;
+	readonly #fill = new SimulatedFill();
 	readonly #starting = new Set<GuestId>();
 	readonly #moves = new Map<GuestId, SimulatedMove>();
 	readonly #doors: CopyDoors;
@@ -83,7 +85,7 @@ export class SimulatedHypervisor implements Hypervisor {
 		this.#guests = new SimulatedGuests(options.runFolder, this.#options.tickMs);
 		this.#doors = new CopyDoors(options.runFolder);
 		this.#volumes = new SimulatedVolumes(this.#guests);
-		this.#snapshots = new SimulatedSnapshots(this.#guests);
+		this.#snapshots = new SimulatedSnapshots(options.runFolder, this.#guests);
 		this.#timer = setInterval(() => void this.#tick(), this.#options.tickMs);
 		this.#timer.unref();
 	}
@@ -96,6 +98,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	async adopt(): Promise<ProcessReport[]> {
 		const guests = await this.#guests.adopt();
 		for (const guest of guests) if (guest.state === "loading") await this.#openForCopies(guest);
+		await this.#snapshots.adopt();
 		return guests.map(report);
 	}
 
@@ -130,7 +133,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	/** As if the guest's process had been killed from outside. */
 	async crash(guestId: GuestId): Promise<void> {
 		const ending = "killed by SIGKILL";
-		await this.#end(guestId, ending);
+		await this.#end(guestId, ending, true);
 		this.#tell({ type: "crashed", guestId, ending });
 	}
 
@@ -296,11 +299,16 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	startFrom(request: StartRequest, sources: readonly VolumeSource[]): Promise<ProcessReport> {
-		return this.faults.around("startFrom", () => this.#snapshots.startFrom(request, sources));
+		return this.faults.around("startFrom", async () => {
+			await this.#fill.begin(request, sources);
+			return report(await this.#create(request, { state: "running", copiedVolumes: [], seats: [] }, true));
+		});
 	}
 
 	fillVolumes(guestId: GuestId, onProgress: (progress: DiskProgress) => void, signal: AbortSignal): Promise<void> {
-		return this.faults.around("fillVolumes", () => this.#snapshots.fillVolumes(guestId, onProgress, signal));
+		return this.faults.around("fillVolumes", () =>
+			this.#fill.fill(guestId, this.#guests.get(guestId).volumes, onProgress, signal),
+		);
 	}
 
 	async close(): Promise<void> {
@@ -309,12 +317,17 @@ export class SimulatedHypervisor implements Hypervisor {
 			this.#endMove(guestId);
 			this.#doors.close(guestId);
 		}
+		await this.#snapshots.close();
 		await this.#tick();
 		this.#guests.clear();
 		this.#listeners.clear();
 	}
 
-	async #create(request: StartRequest, how: Pick<SimulatedGuest, "state" | "copiedVolumes" | "seats">) {
+	async #create(
+		request: StartRequest,
+		how: Pick<SimulatedGuest, "state" | "copiedVolumes" | "seats">,
+		isFilled = false,
+	) {
 		const { id, name } = request.spec;
 		if (this.#starting.has(id)) throw new SternaError("conflict", `guest ${name} is being started already`);
 		this.#starting.add(id);
@@ -323,7 +336,8 @@ export class SimulatedHypervisor implements Hypervisor {
 			if (earlier && earlier.state !== "ended") {
 				throw new SternaError("conflict", `guest ${name} has a process on this host already`);
 			}
-			await this.#volumes.expectAll(request);
+			await this.#snapshots.refuseStart(id);
+			if (!isFilled) await this.#volumes.expectAll(request);
 			const guest = newGuest(request, { machine: request.spec.machine ?? machine, ...how });
 			await this.#guests.add(guest);
 			this.#tell({ type: "stateChanged", report: report(guest) });
@@ -350,10 +364,11 @@ export class SimulatedHypervisor implements Hypervisor {
 		this.#tell({ type: "poweredOff", guestId });
 	}
 
-	async #end(guestId: GuestId, ending: string): Promise<void> {
+	async #end(guestId: GuestId, ending: string, killed = false): Promise<void> {
 		this.#endMove(guestId);
 		this.#doors.close(guestId);
 		await this.#set(guestId, { state: "ended", ending });
+		await this.#snapshots.onEnd(guestId, this.#guests.get(guestId).volumes, killed);
 		this.#guests.forget(guestId);
 	}
 

@@ -33,8 +33,29 @@ export function newGuest(
 	return { spec, ...how, volumes: places, count: 0, countedAt: now, startedAt: now, ending: null };
 }
 
-/** A simulated volume: its size, and the count that a guest wrote last. */
-export const SimulatedVolume = z.strictObject({ simulatedVolumeBytes: z.int().min(0), count: z.int().min(0) });
+/** A bitmap of a simulated volume: counts that were written since it began, until it ended. */
+export const SimulatedBitmap = z.strictObject({
+	name: z.string(),
+	beganAt: z.int(),
+	endedAt: z.int().nullable(),
+	/** Merged from another. */
+	dirty: z.boolean(),
+	inconsistent: z.boolean(),
+});
+export type SimulatedBitmap = z.infer<typeof SimulatedBitmap>;
+
+/** A simulated volume: its size, and the count that a guest wrote last, which is all that it has in it. */
+export const SimulatedVolume = z.strictObject({
+	simulatedVolumeBytes: z.int().min(0),
+	count: z.int().min(0),
+	bitmaps: z.array(SimulatedBitmap).default([]),
+	/** Bitmaps that an orderly end wrote into the file; the others die with a killed process. */
+	stored: z.array(z.string()).default([]),
+	/** All of what it was read from is here. */
+	filled: z.boolean().default(false),
+	/** What it is read from is needed until all of that is here. */
+	incomplete: z.boolean().default(false),
+});
 export type SimulatedVolume = z.infer<typeof SimulatedVolume>;
 
 /** Null when there is no such file, or it is not one of ours. */
@@ -49,7 +70,10 @@ export async function readJsonFile<Value>(path: string, kind: z.ZodType<Value>):
 }
 
 /** The old content or the new one, never a part. */
-export async function writeJsonFile(path: string, value: SimulatedGuest | SimulatedVolume): Promise<void> {
+export async function writeJsonFile(
+	path: string,
+	value: SimulatedGuest | z.input<typeof SimulatedVolume>,
+): Promise<void> {
 	const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
 	await writeFile(partial, JSON.stringify(value));
 	await rename(partial, path);

@@ -10,6 +10,7 @@ import type {
 	VolumeLocation,
 	VolumeReport,
 } from "../hypervisor.ts";
+import { notCompletelyHere } from "../qemu/fill-mark.ts";
 import type { SimulatedGuests } from "./guests.ts";
 import { readJsonFile, SimulatedVolume, writeJsonFile } from "./record.ts";
 import { expectState } from "./report.ts";
@@ -34,9 +35,10 @@ export class SimulatedVolumes {
 		await rm(path, { force: true });
 	}
 
-	async inspect({ path }: VolumeLocation): Promise<VolumeReport> {
+	async inspect({ volumeId, path }: VolumeLocation): Promise<VolumeReport> {
 		const volume = await readJsonFile(path, SimulatedVolume);
 		if (volume === null) return { exists: false, sizeBytes: 0, allocatedBytes: 0 };
+		if (volume.incomplete) throw notCompletelyHere(volumeId);
 		return { exists: true, sizeBytes: volume.simulatedVolumeBytes, allocatedBytes: volume.count * 512 };
 	}
 

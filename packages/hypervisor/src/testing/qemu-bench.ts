@@ -1,7 +1,8 @@
-import { chmod, mkdtemp, open, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureQemu } from "../../../../scripts/system/qemu.ts";
+import type { VolumeLocation } from "../hypervisor.ts";
 import { QemuHypervisor } from "../qemu/driver.ts";
 import { runTool } from "../qemu/tool.ts";
 import { writeCounterImage } from "./counter-image.ts";
@@ -20,6 +21,12 @@ export async function makeQemuUnderTest(): Promise<QemuUnderTest> {
 	await chmod(folder, 0o711);
 	const image = join(folder, "counter.raw");
 	await writeCounterImage(image);
+	const readContent = async ({ path }: VolumeLocation) => {
+		const raw = `${path}.raw`;
+		const args = ["convert", "-f", "qcow2", "-O", "raw", path, raw];
+		await runTool({ program: img, arguments: args, timeoutMs: 30_000, purpose: "read the guest's disk" });
+		return readFile(raw).finally(() => rm(raw));
+	};
 	const runFolder = (server: string) => join(folder, server);
 	return {
 		folder,
@@ -32,18 +39,8 @@ export async function makeQemuUnderTest(): Promise<QemuUnderTest> {
 			if (pid === null) throw new Error("the guest has no process");
 			process.kill(pid, "SIGKILL");
 		},
-		readCount: async ({ path }) => {
-			const raw = `${path}.raw`;
-			const args = ["convert", "-f", "qcow2", "-O", "raw", path, raw];
-			await runTool({ program: img, arguments: args, timeoutMs: 30_000, purpose: "read the guest's disk" });
-			const file = await open(raw);
-			try {
-				const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 512);
-				return buffer.readUInt32LE();
-			} finally {
-				await file.close();
-			}
-		},
+		readCount: async (location) => (await readContent(location)).readUInt32LE(512),
+		readContent,
 		close: () => rm(folder, { recursive: true, force: true }),
 	};
 }

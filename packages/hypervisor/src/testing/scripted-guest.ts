@@ -37,7 +37,7 @@ export async function scriptedGuest({ incoming }: { incoming: boolean }, ...scri
 		process: { pid: 1, startTicks: 1 },
 		exit: null,
 		gone: new Promise(() => undefined),
-		record: { ...record, moving: null, incoming, ending: null },
+		record: { ...record, moving: null, sources: [], incoming, ending: null },
 		monitor: client,
 	});
 }

@@ -15,6 +15,8 @@ export interface DriverUnderTest {
 	kill(driver: Hypervisor, guestId: GuestId): Promise<void>;
 	/** What the counting guest wrote to its volume last, read from the file. */
 	readCount(location: VolumeLocation): Promise<number>;
+	/** All that a volume that is nobody's has in it. */
+	readContent(location: VolumeLocation): Promise<Buffer>;
 	/** Folder for volumes and sockets of the test. */
 	folder: string;
 	/** The counting guest's disk; undefined where volumes have no content. */
@@ -47,6 +49,10 @@ export class Site {
 
 	readCount(location: VolumeLocation): Promise<number> {
 		return this.#driver.readCount(location);
+	}
+
+	readContent(location: VolumeLocation): Promise<Buffer> {
+		return this.#driver.readContent(location);
 	}
 
 	/** A guest that counts, with one volume that is made on `driver` and one NIC. */

@@ -19,14 +19,15 @@ export interface CommandArguments {
 	"block-job-change": { id: string; type: "mirror"; "copy-mode": "background" | "write-blocking" };
 	"block-job-complete": { device: string };
 	"block-job-resume": { device: string };
-	"block-stream": { "job-id"?: string; device: string; "on-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; speed?: number };
+	"block-stream": { "job-id"?: string; device: string; "on-error"?: "report" | "ignore" | "enospc" | "stop" | "auto"; "auto-finalize"?: boolean };
 	block_resize: { "node-name"?: string; size: number };
 	"blockdev-add": { driver: "file"; "node-name"?: string; filename: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean } } | { driver: "nbd"; "node-name"?: string; server: { type: "inet"; host: string; port: string; numeric?: boolean; to?: number; ipv4?: boolean; ipv6?: boolean; "keep-alive"?: boolean; mptcp?: boolean } | { type: "unix"; path: string; abstract?: boolean; tight?: boolean } | { type: "vsock"; cid: string; port: string } | { type: "fd"; str: string }; export?: string; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap"; "read-only"?: boolean; "reconnect-delay"?: number } | { driver: "qcow2"; "node-name"?: string; file: string; backing?: string | null; discard?: "ignore" | "unmap"; "detect-zeroes"?: "off" | "on" | "unmap" } | { driver: "raw"; "node-name"?: string; file: string; discard?: "ignore" | "unmap" } | { driver: "copy-before-write"; "node-name"?: string; file: string; target: string; discard?: "ignore" | "unmap"; "on-cbw-error"?: "break-guest-write" | "break-snapshot"; "cbw-timeout"?: number } | { driver: "snapshot-access"; "node-name"?: string; file: string };
 	"blockdev-del": { "node-name": string };
-	"blockdev-reopen": { options: Array<{ driver: "raw"; "node-name"?: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean }; active?: boolean; "read-only"?: boolean; "auto-read-only"?: boolean; "force-share"?: boolean; "detect-zeroes"?: "off" | "on" | "unmap"; file: string; offset?: number; size?: number }> };
+	"blockdev-reopen": { options: Array<{ driver: "qcow2"; "node-name"?: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean }; active?: boolean; "read-only"?: boolean; "auto-read-only"?: boolean; "force-share"?: boolean; "detect-zeroes"?: "off" | "on" | "unmap"; file: string; backing?: string | null; "lazy-refcounts"?: boolean; "pass-discard-request"?: boolean; "pass-discard-snapshot"?: boolean; "pass-discard-other"?: boolean; "discard-no-unref"?: boolean; "overlap-check"?: { template?: "none" | "constant" | "cached" | "all"; "main-header"?: boolean; "active-l1"?: boolean; "active-l2"?: boolean; "refcount-table"?: boolean; "refcount-block"?: boolean; "snapshot-table"?: boolean; "inactive-l1"?: boolean; "inactive-l2"?: boolean; "bitmap-directory"?: boolean } | "none" | "constant" | "cached" | "all"; "cache-size"?: number; "l2-cache-size"?: number; "l2-cache-entry-size"?: number; "refcount-cache-size"?: number; "cache-clean-interval"?: number; encrypt?: { format: "aes"; "key-secret"?: string } | { format: "luks"; "key-secret"?: string }; "data-file"?: string } | { driver: "raw"; "node-name"?: string; discard?: "ignore" | "unmap"; cache?: { direct?: boolean; "no-flush"?: boolean }; active?: boolean; "read-only"?: boolean; "auto-read-only"?: boolean; "force-share"?: boolean; "detect-zeroes"?: "off" | "on" | "unmap"; file: string; offset?: number; size?: number }> };
 	"blockdev-mirror": { "job-id"?: string; device: string; target: string; sync: "top" | "full" | "none" | "incremental" | "bitmap"; "copy-mode"?: "background" | "write-blocking" };
 	cont: Record<string, never>;
 	device_add: { driver: string; id?: string; bus?: string; [property: string]: unknown };
+	"job-finalize": { id: string };
 	migrate: { uri?: string };
 	"migrate-continue": { state: "none" | "setup" | "cancelling" | "cancelled" | "active" | "postcopy-active" | "postcopy-paused" | "postcopy-recover-setup" | "postcopy-recover" | "completed" | "failed" | "colo" | "pre-switchover" | "device" | "wait-unplug" };
 	"migrate-incoming": { uri?: string; "exit-on-error"?: boolean };
@@ -73,6 +74,7 @@ const returns = {
 	"blockdev-mirror": z.unknown(),
 	cont: z.unknown(),
 	device_add: z.unknown(),
+	"job-finalize": z.unknown(),
 	migrate: z.unknown(),
 	"migrate-continue": z.unknown(),
 	"migrate-incoming": z.unknown(),
