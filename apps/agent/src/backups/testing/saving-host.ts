@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -113,8 +113,21 @@ export class SavingHost {
 		const { guests } = await this.call("host.snapshot", {}).catch(() => ({ guests: [] }));
 		for (const { guestId, epoch } of guests) await this.call("guest.powerOff", { guestId, epoch }).catch(() => {});
 		await this.kill();
+		// Also when the agent is gone: guests outlive it.
+		for (const pid of await this.#guestProcesses()) process.kill(pid, "SIGKILL");
 		await this.#console.close();
 		await rm(this.folder, { recursive: true, force: true });
+	}
+
+	/** Programs that this host's agent has started: their arguments name its folder. */
+	async #guestProcesses(): Promise<number[]> {
+		const found: number[] = [];
+		for (const name of await readdir("/proc")) {
+			if (!/^\d+$/.test(name)) continue;
+			const words = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
+			if (words.includes("qemu") && words.includes(`${this.dataDir}/`)) found.push(Number(name));
+		}
+		return found;
 	}
 
 	/** Calls the agent as its console does. */
