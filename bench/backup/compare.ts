@@ -28,13 +28,23 @@ export interface Entry {
 	open(): Promise<Contestant>;
 }
 
+export interface Compare {
+	/** Made by this: the disk, as a sparse raw file. */
+	base: string;
+	folder: string;
+	rounds: number;
+	/** Takes those that were opened, so that whoever interrupts can close them. */
+	open: Contestant[];
+	say(line: string): void;
+}
+
 /**
  * Runs every tool on the same disks, `rounds` times, each round in another order, so that none always finds the machine as
  * the same other one left it. Page cache warm for all.
  */
 export async function compare(
 	entries: readonly Entry[],
-	{ base, folder, rounds, say }: { base: string; folder: string; rounds: number; say: (line: string) => void },
+	{ base, folder, rounds, open, say }: Compare,
 ): Promise<Comparison> {
 	const changed = join(folder, "changed.raw");
 	await makeDisk(base);
@@ -45,7 +55,6 @@ export async function compare(
 		incremental: {},
 		restore: {},
 	};
-	const open: Contestant[] = [];
 	const drop = (name: Tool, error: unknown) => {
 		about[name] = error instanceof Error ? error.message.split("\n").slice(0, 3).join(" ") : String(error);
 		for (const kind of [steps.full, steps.incremental, steps.restore]) delete kind[name];
@@ -85,7 +94,7 @@ export async function compare(
 			}
 		}
 	} finally {
-		for (const contestant of open) await contestant.close();
+		for (const contestant of open.splice(0)) await contestant.close();
 	}
 	const byTool = (kind: keyof typeof steps): ByTool => {
 		const [sterna, restic, borg, virtnbdbackup] = tools.map((tool) => medians(steps[kind][tool]));

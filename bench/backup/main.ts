@@ -7,6 +7,7 @@ import { ensureSystemPackages, hasProgram, isRoot, type SystemNeed } from "../..
 import { ensureQemu } from "../../scripts/system/qemu.ts";
 import { borg, restic } from "./archivers.ts";
 import { compare, type Entry } from "./compare.ts";
+import type { Contestant } from "./contestant.ts";
 import { verdict } from "./goals.ts";
 import { type Latency, measureLatency } from "./latency.ts";
 import { sterna } from "./sterna.ts";
@@ -39,6 +40,15 @@ const program = (name: string, packageName: string): SystemNeed => ({
 const images = resolve(import.meta.dirname, "../../.sterna/guest");
 const folder = mkdtempSync(join(tmpdir(), "sterna-bench-"));
 chmodSync(folder, 0o711);
+const open: Contestant[] = [];
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+	process.once(signal, () => {
+		void Promise.allSettled(open.map((contestant) => contestant.close())).then(() => {
+			rmSync(folder, { recursive: true, force: true });
+			process.exit(130);
+		});
+	});
+}
 try {
 	const qemu = await ensureQemu(say);
 	const image = await buildGuestImage(images, say);
@@ -78,7 +88,7 @@ try {
 	const isWanted = (name: string) => !wanted || wanted.includes(name);
 	const comparison = await compare(
 		entries.filter(({ name }) => isWanted(name)),
-		{ base, folder, rounds, say },
+		{ base, folder, rounds, open, say },
 	);
 	const latency: Latency | { reason: string } = isWanted("latency")
 		? await measureLatency({ images, base, rounds, say }).catch((error: Error) => ({

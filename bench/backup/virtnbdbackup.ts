@@ -88,6 +88,8 @@ export async function virtnbdbackup(image: GuestImage, folder: string, qemuImg: 
 			}
 		},
 		close: async () => {
+			// Its guests outlive it.
+			await virsh("destroy", domain).catch(() => {});
 			libvirt.kill();
 		},
 	};
