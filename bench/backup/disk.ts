@@ -1,6 +1,7 @@
 import { createCipheriv } from "node:crypto";
-import { constants, copyFile, type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { KiB, MiB } from "@sterna/shared/units";
+import { run } from "../../scripts/system/run.ts";
 
 /** The disk of the comparison: 4 GiB of which 1 GiB is data, half of it random, half of it text. */
 export const diskBytes = 4096 * MiB;
@@ -30,7 +31,7 @@ export async function makeDisk(path: string): Promise<void> {
 
 /** Makes a copy of the disk in which 5 % of the data is new, in scattered pieces of 64 KiB. */
 export async function makeChangedDisk(from: string, path: string): Promise<void> {
-	await copyFile(from, path, constants.COPYFILE_FICLONE);
+	await run("cp", ["--sparse=always", "--reflink=auto", from, path]);
 	const disk = await open(path, "r+");
 	try {
 		const random = keystream("changes");
