@@ -12,6 +12,7 @@ import { inlineCodec } from "./testing/inline-codec.ts";
 import { MemoryStorage } from "./testing/memory-storage.ts";
 import { backUp, commitAs, newId, newRepository, PointId, restored, testKey, VolumeId } from "./testing/points.ts";
 import { walkPoint } from "./tree/walk.ts";
+import { beginSession } from "./write/session.ts";
 
 const MiB = 1024 * 1024;
 const KiB = 1024;
@@ -256,6 +257,24 @@ test("blocks of condemned packs and suspect blocks are stored again", async () =
 	expect(again.volumes[0]?.storedBytes).toBeGreaterThan(12 * 64 * KiB);
 	expect((await restored(repository, again.pointId, volumeId)).equals(content)).toBe(true);
 	await opened.codec.close();
+});
+
+test("a volume does not wait for ever for a block that another volume failed to store", async () => {
+	const { repository } = await repositoryFor();
+	const opened = await openParts(repository.storage, { repositoryId: repository.repositoryId, key: testKey });
+	const codec = inlineCodec();
+	const sealing = Promise.withResolvers<never>();
+	const failing = { ...opened, codec: { ...codec, seal: () => sealing.promise } };
+	const session = await beginSession(failing, { pointId: newId(PointId), parentPointId: null });
+	const content = randomBytes(MiB);
+	const writers = [newId(VolumeId), newId(VolumeId)].map((volumeId) =>
+		session.volume({ volumeId, sizeBytes: MiB, inherit: false }),
+	);
+	for (const writer of writers) await writer.write(0, content);
+	const finished = Promise.allSettled(writers.map((writer) => writer.finish()));
+	sealing.reject(new SternaError("internal", "a thread ended"));
+	for (const each of await finished) expect(each).toMatchObject({ status: "rejected", reason: { code: "internal" } });
+	await session.abandon();
 });
 
 test("a storage that fails under a writer fails the writer, with the storage's own error", async () => {

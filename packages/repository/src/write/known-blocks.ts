@@ -5,6 +5,8 @@ import type { HashTable } from "./hash-table.ts";
 export interface PendingBlock {
 	reference: Promise<Reference>;
 	resolve(reference: Reference): void;
+	/** It will not be stored: whoever waits for it fails, too. */
+	fail(error: unknown): void;
 }
 
 /** Which blocks need not be stored because they are in the repository, or on their way to it. */
@@ -30,9 +32,11 @@ export class KnownBlocks {
 		return this.#pending.get(name(hash)) ?? this.#table.find(hash);
 	}
 
-	/** From now on the block is found. Its place must be told; if it never is, the session has failed. */
+	/** From now on the block is found. Its place must be told, or that it failed, which ends the session. */
 	expect(hash: Uint8Array): PendingBlock {
-		const { promise, resolve } = Promise.withResolvers<Reference>();
+		const { promise, resolve, reject } = Promise.withResolvers<Reference>();
+		// Often nobody waits for it.
+		promise.catch(() => {});
 		const key = name(hash);
 		const pending: PendingBlock = {
 			reference: promise,
@@ -41,6 +45,7 @@ export class KnownBlocks {
 				this.#pending.delete(key);
 				resolve(reference);
 			},
+			fail: reject,
 		};
 		this.#pending.set(key, pending);
 		return pending;

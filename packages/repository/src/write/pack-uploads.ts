@@ -71,6 +71,12 @@ export class DataPacks {
 		};
 	}
 
+	/** Nothing more is taken: what was to fill a pack does not come. */
+	fail(error: unknown): void {
+		this.#failure ??= error;
+		for (const wake of this.#waiting.splice(0)) wake();
+	}
+
 	/** All packs are stored, durably. */
 	async flush(): Promise<void> {
 		this.#closeFilling();

@@ -69,12 +69,13 @@ export class VolumeBlocks {
 		const { blockSizeBytes } = config;
 		const hashed = codec.hash({ is: "hash", hashKey: sealing.hashKey, blockSizeBytes, content: batch.content });
 		hashed.catch(() => {});
+		const pending: PendingBlock[] = [];
 		const decided = after(this.#decided, async () => {
 			const { content, hashes, zeros } = await hashed;
-			const { fates, toStore, pending } = await this.#decide(batch.blocks, hashes, zeros);
+			const { fates, toStore } = await this.#decide(batch.blocks, hashes, zeros, pending);
 			if (toStore.length === 0) {
 				this.#parts.buffers.giveBack(content, null);
-				return { fates, stored: null, pending };
+				return { fates, stored: null };
 			}
 			const room = await this.#parts.data.reserve(toStore.length, sealedBatchBytes(toStore.length, blockSizeBytes));
 			const { key, keyNumber, ordinal } = room.seal;
@@ -82,16 +83,21 @@ export class VolumeBlocks {
 			const job = { is: "seal" as const, blockSizeBytes, content, hashes, blocks: toStore, key, keyNumber, sealed };
 			const sealing = codec.seal({ ...job, firstOrdinal: ordinal });
 			sealing.catch(() => {});
-			return { fates, stored: { room, sealing, toStore }, pending };
+			return { fates, stored: { room, sealing, toStore } };
 		});
 		this.#decided = decided;
 		const appended = after(this.#appended, async () => {
-			const { fates, stored, pending } = await decided;
+			const { fates, stored } = await decided;
 			const references = stored ? await this.#append(stored) : [];
 			for (const [index, reference] of references.entries()) pending[index]?.resolve(reference);
 			return { fates, references };
 		});
 		this.#appended = appended;
+		// Other volumes may wait for these blocks, or for room in the packs that they were to fill.
+		appended.catch((error: unknown) => {
+			this.#parts.data.fail(error);
+			for (const block of pending) block.fail(error);
+		});
 		const entered = after(this.#entered, async () => {
 			const { fates, references } = await appended;
 			await this.#enter(batch.blocks, fates, references);
@@ -100,12 +106,11 @@ export class VolumeBlocks {
 		await entered;
 	}
 
-	async #decide(blocks: number[], hashes: Uint8Array, zeros: Uint8Array) {
+	async #decide(blocks: number[], hashes: Uint8Array, zeros: Uint8Array, pending: PendingBlock[]) {
 		const { known, opened } = this.#parts;
 		if (this.#learns) await known.learned();
 		const fates: Fate[] = [];
 		const toStore: number[] = [];
-		const pending: PendingBlock[] = [];
 		let leaf: Uint8Array | null = null;
 		let leafIndex = -1;
 		for (const [index, block] of blocks.entries()) {
@@ -131,7 +136,7 @@ export class VolumeBlocks {
 			} else if ("reference" in reused) fates.push({ is: "pending", pending: reused });
 			else fates.push({ is: "reused", reference: reused });
 		}
-		return { fates, toStore, pending };
+		return { fates, toStore };
 	}
 
 	async #usable(reference: Reference | null): Promise<Reference | null> {
