@@ -20,6 +20,7 @@ afterAll(async () => {
 afterEach(() => {
 	for (const agent of scene.agents) agent.instead.clear();
 	scene.fleet.places.drillFailure = null;
+	scene.fleet.places.restoreFailure = null;
 });
 
 const toNew = (name: string) => ({ kind: "new" as const, name, connectNetworks: false });
@@ -129,6 +130,20 @@ describe("over an existing guest", () => {
 		const { id } = await api.restores.start.mutate({ pointId, mode: "copy", start: false, target });
 		await ended(id);
 		await until("two disks", async () => (await api.guests.get.query({ guestId: into })).spec.volumes.length === 2);
+	});
+
+	test("one that fails before the disks took their place leaves the guest as it was, and believes its host throughout", async () => {
+		const { api, fleet } = scene;
+		const id = await scene.newGuest("db-3");
+		const point = await scene.backUp(id, repositoryId);
+		await api.guests.powerOff.mutate({ guestId: id });
+		const { epoch } = await api.guests.get.query({ guestId: id });
+		fleet.places.restoreFailure = "the repository is gone";
+		const restore = await api.restores.start.mutate({ pointId: point, mode: "copy", target: { kind: "over" } });
+		expect((await ended(restore.id)).state).toBe("failed");
+		expect((await api.guests.get.query({ guestId: id })).epoch).toBe(epoch);
+		expect((await api.guests.start.mutate({ guestId: id })).state).toBe("running");
+		expect(await scene.eventKinds(scene.agent(0).identity.hostId)).not.toContain("host.reportRefused");
 	});
 
 	test("a refusal of the host leaves the guest as it was: it starts as before", async () => {

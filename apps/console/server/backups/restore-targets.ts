@@ -12,8 +12,8 @@ import type { RestoreEntry } from "./restores.ts";
 
 /**
  * The guests that restores make or write over. While a restore works on a guest its existence is `restoring`: nobody
- * starts, moves, deletes or backs it up. A new guest goes again with a failed restore; an old one keeps its higher epoch
- * when its disks were touched, and gets its former one back when the agent refused before touching anything.
+ * starts, moves, deletes or backs it up. A new guest goes again with a failed restore; an old one has the epoch after that
+ * its host holds: the former one, unless its disks were touched.
  */
 export class RestoreTargets {
 	readonly #parts: BackupParts;
@@ -93,15 +93,15 @@ export class RestoreTargets {
 		changes.touch("guests", `guest:${guest.id}`, "overview");
 	}
 
-	/** After the restore has ended. `refused`: the agent never began. */
-	async settle(restore: RestoreEntry, { succeeded, refused }: { succeeded: boolean; refused: boolean }): Promise<void> {
+	/** After the restore has ended. */
+	async settle(restore: RestoreEntry, { succeeded }: { succeeded: boolean }): Promise<void> {
 		const { db, inventory, changes } = this.#parts.core;
 		const isNew = restore.targetKind === "new" || restore.targetKind === "drill";
 		const stays = succeeded ? restore.targetKind !== "drill" : !isNew;
 		const guest = inventory.guests.get(restore.targetGuestId);
 		if (stays && succeeded) return this.release(restore);
 		if (stays) {
-			const former = await this.#formerEpoch(restore, refused);
+			const former = this.#formerEpoch(restore);
 			await db
 				.update(tables.guests)
 				.set({ existence: "present", ...(former === null ? {} : { epoch: former }) })
@@ -120,9 +120,8 @@ export class RestoreTargets {
 		changes.touch("guests", `guest:${restore.targetGuestId}`, `host:${restore.hostId}`, "overview");
 	}
 
-	/** The epoch that the agent still holds when it refused; null when it took the new one. */
-	async #formerEpoch(restore: RestoreEntry, refused: boolean): Promise<number | null> {
-		if (!refused) return null;
+	/** The epoch that the host still holds, as it reported last; null when it took the new one. */
+	#formerEpoch(restore: RestoreEntry): number | null {
 		const guest = this.#parts.core.inventory.guests.get(restore.targetGuestId);
 		const held = guest?.reports.get(restore.hostId)?.epoch ?? guest?.lastKnown?.epoch;
 		return held !== undefined && held < restore.epoch ? held : null;

@@ -267,8 +267,7 @@ export class Restores {
 	): Promise<void> {
 		if (!this.#open.delete(restore.id)) return;
 		const { clock } = this.#parts;
-		const refused = !restore.acknowledged && report === null;
-		await this.#targets.settle(restore, { succeeded: state === "completed", refused });
+		await this.#targets.settle(restore, { succeeded: state === "completed" });
 		await this.#change(restore, {
 			state,
 			error,

@@ -1,3 +1,4 @@
+import type { GuestGrant } from "@sterna/migration/grants";
 import type { GuestMetrics, GuestReport } from "@sterna/shared/guest";
 import type { Finding } from "@sterna/shared/health";
 import type { HostFacts, HostMetrics } from "@sterna/shared/host";
@@ -99,7 +100,7 @@ export class Intake {
 	async #guest(host: HostEntry, report: GuestReport): Promise<void> {
 		const { inventory, db, now } = this.#core;
 		const guest = inventory.guests.get(report.guestId);
-		const standing = judgeGuest(host.id, report, guest?.grant, inventory.movesOf(report.guestId));
+		const standing = judgeGuest(host.id, report, guest && grantFor(guest, report), inventory.movesOf(report.guestId));
 		if (standing === "foreign" || !guest) {
 			return this.#listener.foreignReport(
 				host.id,
@@ -183,6 +184,12 @@ export class Intake {
 	#touchGuest(guestId: GuestId, hostId: HostId): void {
 		this.#core.changes.touch("overview", "guests", "hosts", `guest:${guestId}`, `host:${hostId}`);
 	}
+}
+
+/** While a guest is restored over, its host holds the former epoch until the disks have taken their place. */
+function grantFor({ grant, existence }: GuestEntry, report: GuestReport): GuestGrant {
+	const isFormer = existence === "restoring" && report.epoch < grant.ownerEpoch;
+	return isFormer ? { ...grant, ownerEpoch: report.epoch } : grant;
 }
 
 function idOf({ kind, report }: TaskReport): string {

@@ -33,6 +33,8 @@ export class ScriptedPlaces {
 	/** While set, backups stop in the middle until `letGo`; a restored guest's drill fails with this. */
 	holdBackups = false;
 	drillFailure: string | null = null;
+	/** With it, restores fail before anything of the guest was touched. */
+	restoreFailure: string | null = null;
 	readonly #held = new Set<() => void>();
 
 	held(): Promise<void> {
@@ -271,7 +273,7 @@ function finishRestore(
 	set: (report: RestoreReport) => unknown,
 ): void {
 	if (agent.restores.get(begun.restoreId)?.state !== "running") return;
-	const { drillFailure } = agent.fleet.places;
+	const { drillFailure, restoreFailure } = agent.fleet.places;
 	const end = { ...begun, generation: 3, endedAt: now(), copiedBytes: GiB, phase: "finish" as const };
 	if (order.mode === "drill") {
 		set(
@@ -285,6 +287,12 @@ function finishRestore(
 					}
 				: { ...end, state: "completed", bootedAfterMs: 900, provedAfterMs: 2400, hasScreenshot: true },
 		);
+		return;
+	}
+	if (restoreFailure) {
+		const former = agent.guests.get(order.spec.id);
+		if (former) agent.setGuest(former);
+		set({ ...end, state: "failed", error: { code: "unavailable", message: restoreFailure } });
 		return;
 	}
 	agent.setGuest({
