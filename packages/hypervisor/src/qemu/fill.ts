@@ -141,7 +141,7 @@ async function fillOne(
 			// All is copied. What QEMU still holds of the file's tables is written first: the mark must not go before them.
 			await flush(guest, index);
 			await monitor.execute("job-finalize", { id: name }, options);
-		} else if (job["io-status"] !== "ok" && Date.now() - triedAt > retryEveryMs) {
+		} else if (hasStopped(job) && Date.now() - triedAt > retryEveryMs) {
 			triedAt = Date.now();
 			await giveSources(guest);
 			await monitor.execute("block-job-resume", { device: name }, options).catch(() => undefined);
@@ -157,6 +157,11 @@ async function fillOne(
 	}
 	await syncFile(path);
 	await letGo(guest, source, index);
+}
+
+/** An error stopped it. `cont` of the guest clears the error (qmp_cont of QEMU) and leaves the job standing. */
+function hasStopped(job: Job): boolean {
+	return job["io-status"] !== "ok" || job.status === "paused";
 }
 
 /** Nothing refers to the source any more. */
