@@ -43,7 +43,7 @@ async function restore(
 	mode: RestoreReport["mode"],
 	more: Partial<Input<"restore.start">> = {},
 ): Promise<RestoreId> {
-	const restoreId = more.restoreId ?? newId(RestoreId);
+	const restoreId = RestoreId.parse(more.restoreId ?? newId(RestoreId));
 	const [from, to] = [saved.volumes[0]?.id, spec.volumes[0]?.id];
 	if (!from || !to) throw new Error("the guests have a volume each");
 	const volumes = [{ from, to }];
