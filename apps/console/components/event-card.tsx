@@ -33,7 +33,7 @@ export function EventCard({ event, open = false }: EventCardProps) {
 					<span className="font-mono">{event.kind}</span>
 					{event.objects.map((object) => {
 						const href = hrefOf(object);
-						const moves = object.type === "migration" || object.type === "evacuation";
+						const moves = ["migration", "evacuation", "restore", "point"].includes(object.type);
 						const label = moves ? `${object.type} of ${object.name}` : object.name;
 						return href ? (
 							<Link key={`${object.type}:${object.id}`} href={href} className="link">

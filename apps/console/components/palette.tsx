@@ -1,7 +1,7 @@
 "use client";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Command } from "cmdk";
-import { ArrowLeftRight, Boxes, FileText, Plus, Search, Server } from "lucide-react";
+import { Archive, ArrowLeftRight, Boxes, CalendarClock, FileText, Plus, Search, Server } from "lucide-react";
 import { useRouter } from "next/navigation";
 import { useEffect, useState } from "react";
 import type { SearchHit } from "../server/views.ts";
@@ -31,6 +31,8 @@ const icons: Record<SearchHit["type"], typeof Server> = {
 	host: Server,
 	guest: Boxes,
 	migration: ArrowLeftRight,
+	job: CalendarClock,
+	repository: Archive,
 	page: FileText,
 };
 const item =

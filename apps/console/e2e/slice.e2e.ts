@@ -139,6 +139,10 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 			health: "/health",
 			events: "/events",
 			settings: "/settings",
+			"backups-empty": "/backups",
+			"backups-guest-empty": `/guests/${guests[0]?.id}/backups`,
+			"backups-job-new": "/backups/jobs/new",
+			"backups-repository-new": "/backups/repositories/new",
 			"not-found": "/nowhere",
 		};
 		const faults: string[] = [];

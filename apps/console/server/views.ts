@@ -414,7 +414,7 @@ export const Overview = z.object({
 export type Overview = z.infer<typeof Overview>;
 
 export const SearchHit = z.object({
-	type: z.enum(["host", "guest", "migration", "page"]),
+	type: z.enum(["host", "guest", "migration", "job", "repository", "page"]),
 	id: z.string(),
 	title: z.string(),
 	detail: z.string(),
