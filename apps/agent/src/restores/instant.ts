@@ -41,6 +41,8 @@ export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>)
 		refuses: ["delete", "migrate", "backup", "changeVolumes", "restore"],
 		sources,
 	});
+	// From here on whoever starts the guest starts it from its sources.
+	needs.letGo();
 	const server = await servePoint({
 		repositories,
 		access,
@@ -57,7 +59,6 @@ export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>)
 	});
 	const stopHelping = helpHeld(needs, server);
 	try {
-		needs.letGo();
 		await boot?.();
 		if (!task.has("filled")) {
 			await task.begin("stream");
