@@ -7,10 +7,10 @@ import {
 	mkdtempSync,
 	readdirSync,
 	readFileSync,
-	renameSync,
 	rmSync,
 	writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { readSystemRelease } from "../../scripts/system/debian-release.ts";
 import { withFileLock } from "../../scripts/system/file-lock.ts";
@@ -59,7 +59,8 @@ export async function buildDebianImage(
 		const isBuilt = [...Object.values(image), stamp].every((path) => existsSync(path));
 		if (isBuilt && readFileSync(stamp, "utf8") === wanted) return;
 		const startedMs = Date.now();
-		const work = mkdtempSync(join(out, ".building-"));
+		// Not below a source tree: while it is built it has a /proc, through which every search for files would walk.
+		const work = mkdtempSync(join(tmpdir(), "sterna-debian-"));
 		try {
 			await build(work, image);
 			writeFileSync(stamp, wanted);
@@ -100,7 +101,7 @@ async function build(work: string, image: DebianImage): Promise<void> {
 	copyFileSync(pick("initrd.img-"), image.initrd);
 	const disk = join(work, "disk.raw");
 	await run("mke2fs", ["-q", "-t", "ext4", "-d", root, disk, `${diskMiB}M`]);
-	renameSync(disk, image.disk);
+	await run("cp", ["--sparse=always", disk, image.disk]);
 	for (const path of Object.values(image)) chmodSync(path, 0o644);
 }
 
