@@ -3,6 +3,7 @@ import type { RepositoryView } from "../../server/views-backups.ts";
 import { Pair } from "../../ui/meter.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { Time } from "../../ui/time.tsx";
+import { countOf } from "./words.ts";
 
 /** What the repository is: where, for whom, and whether what it holds can be deleted. */
 export function RepositoryFacts({ repository }: { repository: RepositoryView }) {
@@ -35,7 +36,7 @@ export function RepositoryFacts({ repository }: { repository: RepositoryView }) 
 								</span>
 							))}
 				</Pair>
-				<Pair label="Points">{usage ? `${usage.points}, of ${usage.guests} guests` : "–"}</Pair>
+				<Pair label="Points">{usage ? `${usage.points}, of ${countOf(usage.guests, "guest")}` : "–"}</Pair>
 				<Pair label="Deletable">
 					{repository.lockDays
 						? `not for ${repository.lockDays} days after writing`
