@@ -99,8 +99,8 @@ export interface Hypervisor {
 	 */
 	changeTracking(guestId: GuestId, volumes: readonly VolumeLocation[]): Promise<VolumeTracking[]>;
 	/**
-	 * Opens one instant of all named volumes for reading, of a running, paused or stopped guest. In one transaction: a new
-	 * bitmap `mark` begins at the instant, the bitmap `since` ends there, and from then on old blocks are copied to the
+	 * Opens one instant of all named volumes for reading, of a running, paused or stopped guest. A new bitmap `mark` begins
+	 * just before the instant, the bitmap `since` ends just after it, and from the instant on old blocks are copied to the
 	 * scratch files before the guest overwrites them, so a slow reader never slows the guest; when the scratch fails or is
 	 * full the snapshot breaks (reads fail, `isSnapshotWhole` is false) and the guest runs on. File systems are frozen by the
 	 * guest agent for the instant only; whatever happens they are thawed before this is fulfilled or rejected.
@@ -118,7 +118,7 @@ export interface Hypervisor {
 
 	/**
 	 * Starts a guest whose volumes are not here yet: what is missing is read from a unix socket that serves NBD, what the
-	 * guest writes stays in the volume. An error or silence of the socket pauses the guest (`heldByStorage`) and harms
+	 * guest writes stays in the volume. An error of the socket or its end pauses the guest (`heldByStorage`) and harms
 	 * nothing; `resume` tries again. Until `fillVolumes` has completed, the guest must always be started with its sources.
 	 */
 	startFrom(request: StartRequest, sources: readonly VolumeSource[]): Promise<ProcessReport>;
