@@ -33,7 +33,27 @@ export function exploreCommand(): Command {
 			console.log(options.json ? JSON.stringify({ ...total, seconds }) : asText(total, seconds, options.break));
 			process.exitCode = total.violations > 0 ? 1 : 0;
 		});
-	return new Command("explore").description("prove by trying everything").addCommand(handover);
+	const repository = new Command("repository")
+		.description("lives of a repository in virtual time: writers, collections, prunes, scrubs, deaths, wrong clocks")
+		.option("--seconds <seconds>", "how long", "60")
+		.option("--seed <seed>", "the first seed; one is repeated with --seconds 0", "1")
+		.option("--json", "print JSON")
+		.action(async (options: { seconds: string; seed: string; json?: boolean }) => {
+			const { exploreRepository } = await import("../packages/repository/src/stress/explore.ts");
+			const found = await exploreRepository({ seconds: Number(options.seconds), firstSeed: Number(options.seed) });
+			console.log(options.json ? JSON.stringify(found) : asLines(found));
+			process.exitCode = found.violations.length > 0 ? 1 : 0;
+		});
+	return new Command("explore")
+		.description("prove by trying everything, or as much as time allows")
+		.addCommand(handover)
+		.addCommand(repository);
+}
+
+function asLines(figures: object): string {
+	return Object.entries(figures)
+		.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join("\n  ") || "none" : value}`)
+		.join("\n");
 }
 
 function asText(

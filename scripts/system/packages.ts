@@ -57,6 +57,9 @@ export const testNeeds: SystemNeed[] = [
 		why: "the browser tests drive it",
 		present: () => hasProgram("chromium") || hasProgram("chromium-browser"),
 	},
+	{ package: "radosgw", why: "a real S3 server for the tests of repositories", present: () => hasProgram("radosgw") },
+	{ package: "ceph-mon", why: "the S3 server's map of its stores", present: () => hasProgram("ceph-mon") },
+	{ package: "ceph-osd", why: "the S3 server's store", present: () => hasProgram("ceph-osd") },
 	{ package: "fonts-dejavu-core", why: "text in the browser tests' screenshots", present: hasTrueTypeFont },
 ];
 

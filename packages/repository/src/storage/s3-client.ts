@@ -84,14 +84,15 @@ export class S3Client {
 	async #attempt(request: S3Request): Promise<Omit<S3Answer, "repeated"> | Error> {
 		const url = new URL(request.key === undefined ? this.#url : `${this.#url}/${request.key}`);
 		for (const [name, value] of Object.entries(request.query ?? {})) url.searchParams.set(name, value);
-		const bodyMs = ((request.body?.length ?? 0) / slowestBytesPerSecond) * 1000;
+		const bodyMs = Math.ceil(((request.body?.length ?? 0) / slowestBytesPerSecond) * 1000);
+		const signal = AbortSignal.timeout(fixedDeadlineMs + bodyMs);
 		try {
 			const response = await this.#client.fetch(url.toString(), {
 				method: request.method,
 				headers: request.headers ?? {},
 				...(request.body ? { body: new Uint8Array(request.body) } : {}),
 				redirect: "manual",
-				signal: AbortSignal.timeout(fixedDeadlineMs + bodyMs),
+				signal,
 			});
 			const body = new Uint8Array(await response.arrayBuffer());
 			return { status: response.status, headers: response.headers, body };

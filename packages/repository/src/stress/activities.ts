@@ -25,7 +25,7 @@ export async function write(world: World, opened: Opened, guestId: GuestId): Pro
 	const pointId = world.newPointId();
 	const content = before ? Uint8Array.from(before) : new Uint8Array(sizeBytes);
 	const changed = new Set<number>();
-	const share = before ? random.pick([0.01, 0.05, 0.3]) : 0.3;
+	const share = before ? random.pick([0.01, 0.03, 0.1]) : 0.1;
 	for (let block = 0; block < diskBlocks; block++) {
 		if (!random.chance(share)) continue;
 		content.set(world.newBlock(), block * blockSizeBytes);

@@ -1,6 +1,7 @@
 import { check, free, read, thin, verify, write } from "./activities.ts";
+import type { Mistake } from "./mistakes.ts";
 import type { Actor } from "./scheduler.ts";
-import { type Mistake, Violation, World } from "./world.ts";
+import { Violation, World } from "./world.ts";
 
 /** What one simulated stretch of a repository's life was made of. */
 export interface SimulationReport {

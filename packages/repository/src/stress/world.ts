@@ -9,6 +9,7 @@ import type { Storage } from "../storage.ts";
 import { inlineCodec } from "../testing/inline-codec.ts";
 import { MemoryStorage } from "../testing/memory-storage.ts";
 import { ActorStorage, type Deeds, type SharedObjects } from "./actor-storage.ts";
+import type { Mistake } from "./mistakes.ts";
 import { Random } from "./random.ts";
 import { type Actor, Scheduler } from "./scheduler.ts";
 
@@ -33,9 +34,6 @@ export class Violation extends Error {
 	override name = "Violation";
 }
 
-/** How the simulated code is wrong on purpose, to see that the simulation notices. */
-export type Mistake = (storage: Storage) => Storage;
-
 /** One repository, those who use it, and what it should hold. */
 export class World {
 	readonly random: Random;
@@ -54,9 +52,9 @@ export class World {
 	/** How often, per call, an answer is lost, an actor dies, a call takes very long: each seed has its own weather. */
 	readonly weather: { lossRate: number; crashRate: number; slowRate: number };
 
-	constructor(seed: number, mistake: Mistake = (storage) => storage) {
+	constructor(seed: number, mistake: Mistake = (storage) => storage, weather?: World["weather"]) {
 		this.random = new Random(seed);
-		this.weather = {
+		this.weather = weather ?? {
 			lossRate: this.random.pick([0, 0.001]),
 			crashRate: this.random.pick([0.0001, 0.0005, 0.002]),
 			slowRate: this.random.pick([0.0002, 0.001, 0.004]),
@@ -93,7 +91,7 @@ export class World {
 
 	/** The repository as this actor has it open. */
 	open(actor: Actor): Opened {
-		return this.#opened(this.#mistake(new ActorStorage(this, actor)));
+		return this.#opened(this.#mistake(new ActorStorage(this, actor), actor, this.#sealing));
 	}
 
 	/** The repository as it is now, without anybody's delays: for looking whether all is well. */
