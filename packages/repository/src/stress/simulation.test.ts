@@ -4,7 +4,7 @@ import { type SimulationReport, simulate } from "./simulation.ts";
 import { Violation } from "./world.ts";
 
 /** Each seed is another life of a repository; those named here found something while this was built. */
-const seeds = [...Array.from({ length: 22 }, (_, index) => index + 1), 110, 111];
+const seeds = [...Array.from({ length: 14 }, (_, index) => index + 1), 110, 111];
 
 test("10 writers, collections, a pruner, readers and scrubs: every visible point restores bit by bit", {
 	timeout: 120_000,
@@ -26,9 +26,13 @@ test("the same seed is the same life", { timeout: 60_000 }, async () => {
 	expect(await simulate(options)).toEqual(await simulate(options));
 });
 
+/** Where each mistake was found when it was built in; after a change of the code other seeds may be the ones. */
+const knownSeeds = [1, 16, 28];
+
 test.each(Object.entries(mistakes))("it notices a mistake: %s", { timeout: 120_000 }, async (_what, mistake) => {
 	let found: unknown = null;
-	for (let seed = 1; seed <= 30 && found === null; seed++) {
+	for (const seed of [...knownSeeds, ...Array.from({ length: 60 }, (_, index) => index + 1)]) {
+		if (found !== null) break;
 		found = await simulate({ seed, rounds: 4, stepsPerRound: 800, mistake }).then(
 			() => null,
 			(error: unknown) => error,
