@@ -74,7 +74,7 @@ function copyOf(storage: MemoryStorage): MemoryStorage {
 }
 
 test("each of 1,000 flipped bits, truncations, swaps and deletions is found by one scrub", {
-	timeout: 90_000,
+	timeout: 300_000,
 }, async () => {
 	const random = new Random(20_260_101);
 	const { storage, parts } = await livedIn(random);

@@ -57,7 +57,7 @@ class Life {
 }
 
 test("500 deaths in writer, collection and prune: every visible manifest restores bit by bit", {
-	timeout: 180_000,
+	timeout: 300_000,
 }, async () => {
 	let [deaths, restores] = [0, 0];
 	for (let seed = 1; deaths < 500; seed++) {

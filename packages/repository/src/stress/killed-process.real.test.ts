@@ -11,7 +11,7 @@ import { newRepository, restored, testKey } from "../testing/points.ts";
 import { blockSizeBytes, contentOf, volumeId } from "./killed-writer.ts";
 import { Random } from "./random.ts";
 
-const kills = 8;
+const kills = 5;
 const program = fileURLToPath(new URL("./killed-writer.ts", import.meta.url));
 
 /** Lets a process work in the folder and kills it at a moment that nobody chose. Returns the last point that it told of. */

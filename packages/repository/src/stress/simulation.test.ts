@@ -7,21 +7,21 @@ import { Violation } from "./world.ts";
 const seeds = [...Array.from({ length: 14 }, (_, index) => index + 1), 110, 111];
 
 test("10 writers, collections, a pruner, readers and scrubs: every visible point restores bit by bit", {
-	timeout: 120_000,
+	timeout: 300_000,
 }, async () => {
 	const reports: SimulationReport[] = [];
 	for (const seed of seeds) reports.push(await simulate({ seed, rounds: 3, stepsPerRound: 600 }));
 	const sum = (key: "committed" | "restores" | "crashes" | "packsDeleted" | "packsMoved") =>
 		reports.reduce((all, report) => all + report[key], 0);
 	// A simulation in which nothing happens would find nothing.
-	expect(sum("committed")).toBeGreaterThan(500);
-	expect(sum("restores")).toBeGreaterThan(500);
+	expect(sum("committed")).toBeGreaterThan(300);
+	expect(sum("restores")).toBeGreaterThan(300);
 	expect(sum("crashes")).toBeGreaterThan(20);
 	expect(sum("packsDeleted")).toBeGreaterThan(100);
 	expect(sum("packsMoved")).toBeGreaterThan(10);
 });
 
-test("the same seed is the same life", { timeout: 60_000 }, async () => {
+test("the same seed is the same life", { timeout: 120_000 }, async () => {
 	const options = { seed: 5, rounds: 1, stepsPerRound: 600 };
 	expect(await simulate(options)).toEqual(await simulate(options));
 });
@@ -29,7 +29,7 @@ test("the same seed is the same life", { timeout: 60_000 }, async () => {
 /** Where each mistake was found when it was built in; after a change of the code other seeds may be the ones. */
 const knownSeeds = [1, 16, 28];
 
-test.each(Object.entries(mistakes))("it notices a mistake: %s", { timeout: 120_000 }, async (_what, mistake) => {
+test.each(Object.entries(mistakes))("it notices a mistake: %s", { timeout: 300_000 }, async (_what, mistake) => {
 	let found: unknown = null;
 	for (const seed of [...knownSeeds, ...Array.from({ length: 60 }, (_, index) => index + 1)]) {
 		if (found !== null) break;
