@@ -31,6 +31,7 @@ export function hostFacts(n: number, patch: Partial<HostFacts> = {}): HostFacts 
 		pools: [{ name: "local", poolId: poolIdFor(n), kind: "local", capacityBytes: 100 * GiB, freeBytes: 80 * GiB }],
 		networks: [{ name: "lan", kind: "bridge" }],
 		images: [{ name: "vmlinuz", sizeBytes: 1, sha256: "a".repeat(64) }],
+		repositoryFolders: [],
 		simulated: false,
 		...patch,
 	});
