@@ -10,6 +10,7 @@ import { z } from "zod";
 /**
  * What pages get. Plain JSON: times are milliseconds since 1970, shares are 0 to 1, sizes are bytes. Every name that a
  * page shows travels with its id, so that no page needs a second question to say who is meant.
+ * More than 400 lines, because it is one list of shapes in the order of the pages; backups have theirs in `views-backups.ts`.
  */
 
 export const Role = z.enum(["viewer", "operator", "admin"]);

@@ -55,6 +55,7 @@ const machine = "pc-q35-10.0";
  * Guests without QEMU, for scale and fault tests. Each is a file and counts by the clock, printing each count on its
  * serial line: it outlives the driver, and moves over real sockets. It echoes `>x` for a byte x, turns off at `q` or
  * the power button, and restarts at `r`.
+ * More than 400 lines, because the contract has as many verbs; what they do is in the files beside it.
  */
 export class SimulatedHypervisor implements Hypervisor {
 	readonly faults = new Faults();
