@@ -12,7 +12,7 @@ export interface VerifiedPoint {
 }
 
 /**
- * Reads points wholly and checks every byte. Changes nothing.
+ * Reads points wholly and checks every byte. Changes nothing. A point whose manifest cannot be read is a damaged one.
  * @throws {SternaError} `not_found` for a point that is not there; those of the storage: out of reach is no damage.
  */
 export async function verifyPoints(
@@ -20,14 +20,21 @@ export async function verifyPoints(
 	wanted: readonly PointId[] | "all" | "newest",
 	onProgress: (doneBytes: number, totalBytes: number) => void,
 ): Promise<{ points: VerifiedPoint[] }> {
-	const pointIds = typeof wanted === "string" ? choose((await repository.points()).points, wanted) : wanted;
-	const points: VerifiedPoint[] = [];
+	const known = await repository.points();
+	const asked = (pointId: PointId) => typeof wanted === "string" || wanted.includes(pointId);
+	const points = known.unreadable.filter(({ pointId }) => asked(pointId)).map(withoutManifest);
+	const pointIds = typeof wanted === "string" ? choose(known.points, wanted) : wanted;
 	for (const pointId of pointIds) {
+		if (points.some((point) => point.pointId === pointId)) continue;
 		const reader = await repository.openPoint(pointId);
 		points.push(await verifyPoint(reader, onProgress));
 		await reader.close();
 	}
 	return { points };
+}
+
+function withoutManifest({ pointId, reason }: { pointId: PointId; reason: string }): VerifiedPoint {
+	return { pointId, guestName: "unknown", readBytes: 0, damage: reason };
 }
 
 function choose(points: readonly RecoveryPoint[], which: "all" | "newest"): PointId[] {

@@ -287,3 +287,17 @@ test("a storage that fails under a writer fails the writer, with the storage's o
 		{ code: "no_capacity" },
 	);
 });
+
+test("a session that could not be buried stays to be seen: it explains what it left behind", async () => {
+	const memory = new MemoryStorage();
+	const { repository, storage } = await repositoryFor(memory);
+	const session = await repository.beginSession({ pointId: newId(PointId), parentPointId: null });
+	const { create } = memory;
+	memory.create = async () => {
+		throw new SternaError("no_capacity", "the disk is full");
+	};
+	await session.abandon();
+	expect((await objects(storage, "sessions/")).size).toBe(1);
+	memory.create = create;
+	expect(await repository.abandonSession(session.pointId)).toBe(true);
+});

@@ -72,6 +72,7 @@ describe("a bucket of a real S3 server", () => {
 		await storage.put("sessions/a", Buffer.from("beat"));
 		await expect(storage.remove("packs/a")).rejects.toMatchObject({ code: "forbidden" });
 		expect(Buffer.from(await storage.get("packs/a")).toString()).toBe("kept");
+		await storage.put("sessions/a", Buffer.from("another beat"));
 		await storage.remove("sessions/a");
 		expect(await storage.size("sessions/a")).toBeNull();
 	});

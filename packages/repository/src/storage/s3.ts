@@ -92,12 +92,15 @@ class Bucket implements Storage {
 	async remove(key: string): Promise<void> {
 		checkStorageKey(key);
 		const request = { key: this.#prefix + key, what: key };
-		// In a bucket that keeps versions a plain DELETE only hides: it is the version that must go.
-		const found = await this.#client.request({ ...request, method: "HEAD", expected: [200, 404] });
-		if (found.status === 404) return;
-		const versionId = found.headers.get("x-amz-version-id");
-		const query: Record<string, string> = versionId ? { versionId } : {};
-		await this.#client.request({ ...request, method: "DELETE", query, expected: [200, 204, 404] });
+		for (;;) {
+			// In a bucket that keeps versions a plain DELETE only hides: each version must go, or the one before it comes back.
+			const found = await this.#client.request({ ...request, method: "HEAD", expected: [200, 404] });
+			if (found.status === 404) return;
+			const versionId = found.headers.get("x-amz-version-id");
+			const query: Record<string, string> = versionId ? { versionId } : {};
+			await this.#client.request({ ...request, method: "DELETE", query, expected: [200, 204, 404] });
+			if (!versionId || versionId === "null") return;
+		}
 	}
 
 	async capacity(): Promise<{ capacityBytes: null; freeBytes: null }> {

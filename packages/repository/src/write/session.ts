@@ -1,5 +1,5 @@
 import { RecoveryPoint } from "@sterna/shared/backup";
-import { SternaError, zodSentence } from "@sterna/shared/errors";
+import { asSternaError, SternaError, zodSentence } from "@sterna/shared/errors";
 import type { PointId, VolumeId } from "@sterna/shared/ids";
 import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { sealedBatchBytes } from "../codec/jobs.ts";
@@ -135,8 +135,14 @@ class Session implements WriteSession {
 	async abandon(): Promise<void> {
 		if (this.#ended) return;
 		await Promise.all([...this.#volumes.values()].map((volume) => volume.settled()));
-		await createTombstone(this.#opened, this.pointId).catch(() => {});
-		await this.#end();
+		const isOver = await createTombstone(this.#opened, this.pointId).then(
+			() => true,
+			(error: unknown) => asSternaError(error).code === "conflict",
+		);
+		// Without a tombstone the session's object stays: it is what explains a ledger's entry that has no manifest.
+		if (isOver) return this.#end();
+		this.#ended = true;
+		await this.#beat.stop();
 	}
 
 	#describe(...[point, volumes]: Parameters<WriteSession["commit"]>) {
