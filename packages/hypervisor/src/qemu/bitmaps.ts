@@ -134,6 +134,17 @@ export async function settleAll(
 	await runTransaction(monitor, actions);
 }
 
+/** Removes what a killed process left: nothing reads by it, and QEMU moves no guest that has such a bitmap. */
+export async function removeUntrusted(guest: QemuGuest): Promise<void> {
+	const nodes = await readBlockNodes(guest.monitor);
+	const actions = guest.record.volumes.flatMap(({ volumeId }) => {
+		const node = nodeOf(guest, volumeId);
+		const untrusted = trackingIn(nodes, volumeId, node).bitmaps.filter(({ inconsistent }) => inconsistent);
+		return untrusted.map(({ name }): BitmapAction => ({ type: "block-dirty-bitmap-remove", data: { node, name } }));
+	});
+	await runTransaction(guest.monitor, actions);
+}
+
 /** The guest's node of a volume; null when it has no such volume any more. */
 export function nodeIfThere(guest: QemuGuest, volumeId: VolumeId): string | null {
 	return guest.record.volumes.some((volume) => volume.volumeId === volumeId) ? nodeOf(guest, volumeId) : null;

@@ -19,6 +19,9 @@ import { settleMove } from "./volume-move.ts";
 
 /** How long an answer waits for a process that is about to be gone. */
 const inspectPatienceMs = 5000;
+/** How long QEMU may take to end when it is told to, and when a guest has turned itself off: closing writes what is tracked of its volumes. */
+const endMs = 2000;
+const closingMs = 60_000;
 
 /** How a guest's process is to come up. */
 export interface Launching {
@@ -211,7 +214,7 @@ export class QemuProcesses {
 				guest.monitor.close();
 				throw error;
 			});
-		if (report.state === "absent") await this.#end(guest, poweredOffEnding);
+		if (report.state === "absent") await this.#end(guest, poweredOffEnding, closingMs);
 		return report;
 	}
 
@@ -270,11 +273,11 @@ export class QemuProcesses {
 		}
 	}
 
-	/** Asks QEMU to end, which closes its images in order; kills it when it does not. */
-	async #end(guest: QemuGuest, why: string): Promise<void> {
+	/** Asks QEMU to end, which closes its images in order; kills it when it does not within its time. */
+	async #end(guest: QemuGuest, why: string, patienceMs = endMs): Promise<void> {
 		guest.expectedEnding ??= why;
 		await guest.monitor.execute("quit", {}).catch(() => undefined);
-		if (!(await waitUntilGone(guest.process, 2000))) await killProcess(guest.process);
+		if (!(await waitUntilGone(guest.process, patienceMs))) await killProcess(guest.process);
 		await guest.gone;
 	}
 
@@ -289,7 +292,7 @@ export class QemuProcesses {
 	#poweredOff(guest: QemuGuest): void {
 		guest.expectedEnding ??= poweredOffEnding;
 		this.#tell({ type: "poweredOff", guestId: guest.id });
-		void this.#end(guest, poweredOffEnding).catch(() => undefined);
+		void this.#end(guest, poweredOffEnding, closingMs).catch(() => undefined);
 	}
 
 	async #tellState(guest: QemuGuest): Promise<void> {

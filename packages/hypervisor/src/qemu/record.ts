@@ -1,4 +1,5 @@
 import { open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import { Accelerator, GuestSpec } from "@sterna/shared/guest";
 import { VolumeId } from "@sterna/shared/ids";
 import { VolumeSeat } from "@sterna/shared/volume";
@@ -44,7 +45,7 @@ export const GuestRecord = z.strictObject({
 export type GuestRecord = z.infer<typeof GuestRecord>;
 export type RecordedVolume = GuestRecord["volumes"][number];
 
-/** Durable when fulfilled: written beside, synced, renamed. */
+/** Durable when fulfilled: written beside, synced, renamed, and the folder synced. */
 export async function writeRecord(path: string, record: GuestRecord): Promise<void> {
 	const file = await open(`${path}.new`, "w", 0o600);
 	try {
@@ -54,6 +55,12 @@ export async function writeRecord(path: string, record: GuestRecord): Promise<vo
 		await file.close();
 	}
 	await rename(`${path}.new`, path);
+	const folder = await open(dirname(path), "r");
+	try {
+		await folder.sync();
+	} finally {
+		await folder.close();
+	}
 }
 
 /** Null when there is none, or none that can be read: such a guest cannot be ours. */

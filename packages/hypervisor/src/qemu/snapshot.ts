@@ -58,7 +58,9 @@ export async function endSnapshot(options: QemuOptions, guest: QemuGuest | null,
 	if (guest === null) {
 		await settleStopped({ options, guestId: request.guestId }, request);
 	} else {
-		await endLeftFreeze(guest);
+		// Tried first, but nothing waits for it: a guest whose agent is gone must get rid of the snapshot all the same. What
+		// says that file systems may be frozen stays, and the next snapshot's end tries again.
+		await endLeftFreeze(guest).catch(() => undefined);
 		await removeNodes(guest);
 		await settleAll(guest.monitor, request, (volumeId) => nodeIfThere(guest, volumeId));
 	}

@@ -3,6 +3,7 @@ import { SternaError } from "@sterna/shared/errors";
 import type { CopyMemory, MemoryProgress } from "../hypervisor.ts";
 import { eventTimeMs } from "../qmp/client.ts";
 import type { CommandReturns } from "../qmp/generated/schema.ts";
+import { removeUntrusted } from "./bitmaps.ts";
 import { giveTo } from "./confinement.ts";
 import { copyFailureIn, drainCopies } from "./disk-copy.ts";
 import { label, type QemuGuest, type SourceMove } from "./guest.ts";
@@ -121,6 +122,7 @@ async function setUp(guest: QemuGuest, downtimeLimitMs: number): Promise<void> {
 	const { status } = await monitor.execute("query-status", {});
 	if (status !== "running")
 		throw new SternaError("wrong_state", `${label(guest)} is ${status}; only a running guest is moved`);
+	await removeUntrusted(guest);
 	await monitor.execute("migrate-set-capabilities", {
 		capabilities: migrationCapabilities.map((capability) => ({ capability, state: true })),
 	});

@@ -103,6 +103,22 @@ describe("a move to another server", () => {
 		await expectKept(a);
 	});
 
+	test("is not refused because of bitmaps that a killed process left untrusted", async () => {
+		const guestId = request.spec.id;
+		await a.powerOff(guestId);
+		await a.start(request);
+		await countsOn(a, guestId);
+		await site.kill(a, guestId);
+		await until(async () => (await a.inspect(guestId)).state === "absent", "the guest's end is seen");
+		await a.start(request);
+		await countsOn(a, guestId);
+		const untrusted = async (driver: Hypervisor) =>
+			(await driver.changeTracking(guestId, request.volumes)).flatMap(({ bitmaps }) => bitmaps).length;
+		expect(await untrusted(a)).toBe(2);
+		await hop(a, b, request, false);
+		expect(await untrusted(b)).toBe(0);
+	});
+
 	test("with local volumes, there and back, takes along what is tracked, and it is kept when the guest ends", async () => {
 		const there = await site.withOwnVolumes(b, request);
 		await hop(a, b, there, true);
