@@ -44,6 +44,7 @@ async function copyOf({ memory: original, ...known }: typeof made) {
 	return { ...known, memory, repository };
 }
 const withPoint = () => copyOf(made);
+const newKeyOf = (byte: number) => formatRepositoryKey(new Uint8Array(32).fill(byte));
 
 function packOf(memory: MemoryStorage, kind: "data" | "tree"): string {
 	const key = [...memory.objects.keys()].find((each) => {
@@ -120,6 +121,44 @@ describe("keys", () => {
 		// Who opened it with the old key sees that something was written that the old key does not open.
 		await expect(before.openPoint(next.pointId)).rejects.toMatchObject({ code: "forbidden" });
 		expect((await restored(repository, next.pointId, next.volumes[0]?.volumeId ?? volumeId)).length).toBe(MiB);
+	});
+
+	test("of two replacements at once each new key opens the repository, and the old one does not", async () => {
+		const { memory, repository, repositoryId } = await withPoint();
+		const [keyA, keyB] = [await newKeyOf(11), await newKeyOf(12)];
+		const other = await openRepository(memory, { repositoryId, key: testKey, codec });
+		const create = memory.create.bind(memory);
+		let isFirst = true;
+		memory.create = async (key, data) => {
+			const wasFirst = isFirst;
+			isFirst = false;
+			// The whole of the other one happens after this one has looked and before it writes.
+			if (wasFirst) await other.replaceKey(keyB);
+			await create(key, data);
+		};
+		await repository.replaceKey(keyA);
+		for (const key of [keyA, keyB]) await openRepository(memory, { repositoryId, key, codec });
+		await expect(openRepository(memory, { repositoryId, key: testKey, codec })).rejects.toMatchObject({
+			code: "forbidden",
+		});
+	});
+
+	test("who opened it with a key that was replaced since cannot replace it again", async () => {
+		const { memory, repository, repositoryId } = await withPoint();
+		const stale = await openRepository(memory, { repositoryId, key: testKey, codec });
+		const newKey = await newKeyOf(13);
+		await repository.replaceKey(newKey);
+		await expect(stale.replaceKey(await newKeyOf(14))).rejects.toMatchObject({ code: "forbidden" });
+		await openRepository(memory, { repositoryId, key: newKey, codec });
+	});
+
+	test("in a locked bucket is not replaced, and nothing is written", async () => {
+		const { memory, repositoryId } = await withPoint();
+		const locked = Object.assign(memory, { locked: true });
+		const repository = await openRepository(locked, { repositoryId, key: testKey, codec });
+		const before = [...memory.objects.keys()];
+		await expect(repository.replaceKey(await newKeyOf(15))).rejects.toMatchObject({ code: "incompatible" });
+		expect([...memory.objects.keys()]).toEqual(before);
 	});
 
 	test("a keyring that was changed is refused", async () => {
