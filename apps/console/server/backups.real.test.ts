@@ -65,6 +65,18 @@ describe("a repository", () => {
 		expect(decisions).toContain("Write down the recovery key of second");
 	});
 
+	test("has a key that is known after a host refused with the new one written, and after two replacements at once", async () => {
+		const { api, fleet } = scene;
+		const [second] = (await api.repositories.list.query({ filter: "second" })).rows;
+		const id = second?.id ?? "";
+		fleet.places.keyFailure = "the old slot cannot be removed";
+		expect(await codeOf(api.repositories.replaceKey.mutate({ id }))).toBe("forbidden");
+		fleet.places.keyFailure = null;
+		const replace = async () => (await api.repositories.replaceKey.mutate({ id })).recoveryKey;
+		expect(await Promise.all([replace(), replace()])).toContain(fleet.places.repositories.get("alone")?.key);
+		expect(await replace()).toBe(fleet.places.repositories.get("alone")?.key);
+	});
+
 	test("is attached after a disaster by its place and key alone, with all its points; a wrong key opens nothing", async () => {
 		const { api } = scene;
 		const [second] = (await api.repositories.list.query({ filter: "second" })).rows;

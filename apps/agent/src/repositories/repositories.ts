@@ -92,8 +92,14 @@ export class Repositories implements RepositoryService {
 		}
 	}
 
-	inspect({ access }: Parameters<RepositoryService["inspect"]>[0]) {
-		return this.use(access, (repository) => repository.usage());
+	/** Opened anew: one that is shared was perhaps opened with a key that counts no more, and the console asks which does. */
+	async inspect({ access }: Parameters<RepositoryService["inspect"]>[0]) {
+		const repository = await this.#open(access);
+		try {
+			return await repository.usage();
+		} finally {
+			await repository.close();
+		}
 	}
 
 	async replaceKey({ access, newKey }: Parameters<RepositoryService["replaceKey"]>[0]): Promise<void> {

@@ -7,7 +7,7 @@ import {
 	type RepositoryUsage,
 } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
-import { newId, RepositoryId } from "@sterna/shared/ids";
+import { type HostId, newId, RepositoryId } from "@sterna/shared/ids";
 import { formatRepositoryKey, parseRepositoryKey, repositoryKeyBytes } from "@sterna/shared/repository-key";
 import { asc, eq } from "drizzle-orm";
 import { isTaken } from "../db/errors.ts";
@@ -26,6 +26,8 @@ const defaultScrub = { cron: "0 4 * * 0", timeZone: "UTC" };
 export class Repositories {
 	readonly #parts: BackupParts;
 	readonly #entries = new Map<RepositoryId, RepositoryEntry>();
+	/** When the last one who asked for a repository's keys is done with them. */
+	readonly #keyTurns = new Map<RepositoryId, Promise<void>>();
 
 	constructor(parts: BackupParts) {
 		this.#parts = parts;
@@ -149,24 +151,30 @@ export class Repositories {
 		await this.#tell(entry, "repository.keyConfirmed", actor, `${actor} has the recovery key of ${entry.name}`);
 	}
 
-	/** A new recovery key; the old one opens nothing from then on. @throws what the agent says; the old key counts then. */
-	async replaceKey(
-		entry: RepositoryEntry,
-		hostId: Parameters<BackupParts["hub"]["call"]>[0],
-		actor: string,
-	): Promise<RepositoryCreated> {
+	/**
+	 * A new recovery key; the old one opens nothing from then on.
+	 * @throws what the agent says; which key counts then is found out by `settleKey`.
+	 */
+	replaceKey(entry: RepositoryEntry, hostId: HostId, actor: string): Promise<RepositoryCreated> {
+		return this.#keysInTurn(entry, () => this.#replaceKey(entry, hostId, actor));
+	}
+
+	/**
+	 * Finds out which key counts after a replacement that did not say so.
+	 * @throws what the agent says; both keys are kept then.
+	 */
+	async settleKey(entry: RepositoryEntry, hostId: HostId): Promise<void> {
+		if (entry.sealedNextKey) await this.#keysInTurn(entry, () => this.#settleKey(entry, hostId));
+	}
+
+	async #replaceKey(entry: RepositoryEntry, hostId: HostId, actor: string): Promise<RepositoryCreated> {
 		const { hub, vault } = this.#parts;
-		await this.settleKey(entry, hostId);
+		await this.#settleKey(entry, hostId);
 		const access = this.accessOf(entry);
 		const newKey = await freshKey();
-		// Kept before the agent writes it: an answer that is lost must not lose the only key that opens it.
+		// Kept before the agent writes it, and whatever it answers: this may be the only key that opens the repository.
 		await this.change(entry, { sealedNextKey: vault.seal(newKey, sealOf(entry.id)) });
-		await hub
-			.call(hostId, "repository.replaceKey", { access, newKey }, { timeoutMs: openTimeoutMs })
-			.catch(async (thrown) => {
-				if (!isUnheard(asSternaError(thrown))) await this.change(entry, { sealedNextKey: null });
-				throw thrown;
-			});
+		await hub.call(hostId, "repository.replaceKey", { access, newKey }, { timeoutMs: openTimeoutMs });
 		await this.#useNextKey(entry);
 		await this.#tell(
 			entry,
@@ -177,18 +185,34 @@ export class Repositories {
 		return { id: entry.id, recoveryKey: newKey };
 	}
 
-	/** Finds out which key counts after a replacement whose answer was lost. */
-	async settleKey(entry: RepositoryEntry, hostId: Parameters<BackupParts["hub"]["call"]>[0]): Promise<void> {
+	async #settleKey(entry: RepositoryEntry, hostId: HostId): Promise<void> {
 		if (!entry.sealedNextKey) return;
-		const key = RepositoryKey.parse(this.#parts.vault.unseal(entry.sealedNextKey, sealOf(entry.id)));
-		const access = { ...this.accessOf(entry), key };
+		const { hub, vault } = this.#parts;
+		const present = this.accessOf(entry);
+		const key = RepositoryKey.parse(vault.unseal(entry.sealedNextKey, sealOf(entry.id)));
+		const inspect = (access: RepositoryAccess) =>
+			hub.call(hostId, "repository.inspect", { access }, { timeoutMs: openTimeoutMs });
 		try {
-			await this.#parts.hub.call(hostId, "repository.inspect", { access }, { timeoutMs: openTimeoutMs });
-			await this.#useNextKey(entry);
+			await inspect({ ...present, key });
 		} catch (thrown) {
 			if (asSternaError(thrown).code !== "forbidden") throw thrown;
+			// A bucket says `forbidden` also for a wrong clock or missing rights: only that the present key opens is a proof.
+			await inspect(present);
 			await this.change(entry, { sealedNextKey: null });
+			return;
 		}
+		await this.#useNextKey(entry);
+	}
+
+	/** One look or change at a time at a repository's keys: the next key of one replacement is not another's. */
+	#keysInTurn<Result>({ id }: RepositoryEntry, task: () => Promise<Result>): Promise<Result> {
+		const turn = (this.#keyTurns.get(id) ?? Promise.resolve()).then(task);
+		const over = turn.then(
+			() => {},
+			() => {},
+		);
+		this.#keyTurns.set(id, over);
+		return turn;
 	}
 
 	async setScrub(
@@ -250,7 +274,7 @@ export class Repositories {
 	}
 
 	async #useNextKey(entry: RepositoryEntry): Promise<void> {
-		if (!entry.sealedNextKey) return;
+		if (!entry.sealedNextKey) throw new SternaError("internal", `there is no next key of ${entry.name} to use`);
 		const { vault } = this.#parts;
 		const key = RepositoryKey.parse(vault.unseal(entry.sealedNextKey, sealOf(entry.id)));
 		const sealedAccess = vault.seal(JSON.stringify({ ...this.accessOf(entry), key }), sealOf(entry.id));

@@ -35,6 +35,10 @@ export class ScriptedPlaces {
 	drillFailure: string | null = null;
 	/** With it, restores fail before anything of the guest was touched. */
 	restoreFailure: string | null = null;
+	/** With it, a replacement of a key is refused after the new key was written. */
+	keyFailure: string | null = null;
+	/** While set, nobody hears what a repository holds until `letGo`. */
+	holdInspections = false;
 	readonly #held = new Set<() => void>();
 
 	held(): Promise<void> {
@@ -43,6 +47,7 @@ export class ScriptedPlaces {
 
 	letGo(): void {
 		this.holdBackups = false;
+		this.holdInspections = false;
 		for (const go of this.#held) go();
 		this.#held.clear();
 	}
@@ -120,9 +125,13 @@ export function scriptedBackupHandlers(agent: ScriptedAgent) {
 			return usageOf(made);
 		},
 		"repository.identify": async ({ place }) => ({ repositoryId: at(place).repositoryId }),
-		"repository.inspect": async ({ access }) => usageOf(opened(access)),
+		"repository.inspect": async ({ access }) => {
+			if (places.holdInspections) await places.held();
+			return usageOf(opened(access));
+		},
 		"repository.replaceKey": async ({ access, newKey }) => {
 			opened(access).key = newKey;
+			if (places.keyFailure) throw new SternaError("forbidden", places.keyFailure);
 			return {};
 		},
 		"repository.points": async ({ access, after }) => {
