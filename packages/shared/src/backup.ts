@@ -220,6 +220,10 @@ export type RestoreReport = z.infer<typeof RestoreReport>;
 export const UpkeepKind = z.enum(["scrub", "collect", "canary"]);
 export type UpkeepKind = z.infer<typeof UpkeepKind>;
 
+/** What one report tells at most: damages, and points that one damage hits. */
+export const maxDamages = 1000;
+export const maxDamagedPoints = 1000;
+
 /** Something in the repository is not as it was written: which guest, which point, which bytes of which disk. */
 export const RepositoryDamage = z.strictObject({
 	/** The object in the repository. */
@@ -238,7 +242,7 @@ export const RepositoryDamage = z.strictObject({
 				ranges: z.array(z.strictObject({ from: z.int().min(0), to: z.int().min(0) })).max(100),
 			}),
 		)
-		.max(1000),
+		.max(maxDamagedPoints),
 });
 export type RepositoryDamage = z.infer<typeof RepositoryDamage>;
 
@@ -256,7 +260,7 @@ export const UpkeepReport = z.strictObject({
 	doneBytes: z.int().min(0),
 	/** What was freed, by a collection. */
 	freedBytes: z.int().min(0),
-	damages: z.array(RepositoryDamage).max(1000),
+	damages: z.array(RepositoryDamage).max(maxDamages),
 	/** What the round found, as a sentence. */
 	result: z.string().max(1000).nullable(),
 	error: taskError,

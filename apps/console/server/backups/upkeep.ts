@@ -1,5 +1,12 @@
 import { lookForDue } from "@sterna/backup/due";
-import { endedTaskStates, type UpkeepKind, type UpkeepReport } from "@sterna/shared/backup";
+import {
+	endedTaskStates,
+	maxDamagedPoints,
+	maxDamages,
+	type RepositoryDamage,
+	type UpkeepKind,
+	type UpkeepReport,
+} from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { type HostId, newId, type RepositoryId, UpkeepId } from "@sterna/shared/ids";
 import { and, desc, eq, isNull } from "drizzle-orm";
@@ -109,7 +116,7 @@ export class Upkeep {
 		}
 		if (report.kind === "scrub" && report.state === "completed") {
 			await repositories.setDamages(entry, report.damages);
-			await catalogue.setDamages(entry, report.damages, { complete: true });
+			await catalogue.setDamages(entry, report.damages, { complete: tellsAll(report.damages) });
 		}
 		await this.#end(round, entry, report.state, report.error, report);
 		return true;
@@ -260,4 +267,9 @@ export class Upkeep {
 	#touch({ repositoryId }: UpkeepEntry): void {
 		this.#parts.core.changes.touch("repositories", `repository:${repositoryId}`, "overview");
 	}
+}
+
+/** Whether nothing was left out of what a scrub found: only then is a point that it does not name whole. */
+export function tellsAll(damages: readonly RepositoryDamage[]): boolean {
+	return damages.length < maxDamages && damages.every(({ points }) => points.length < maxDamagedPoints);
 }

@@ -1,12 +1,10 @@
-import type { RepositoryDamage } from "@sterna/shared/backup";
+import { maxDamagedPoints, maxDamages, type RepositoryDamage } from "@sterna/shared/backup";
 import type { PointId, VolumeId } from "@sterna/shared/ids";
 
 type DamagedPoint = RepositoryDamage["points"][number];
 /** Whose point it is; as far as it can still be known. */
 export type Owner = Pick<DamagedPoint, "pointId" | "guestId" | "guestName">;
 
-const maxDamages = 1000;
-const maxPoints = 1000;
 const maxRanges = 100;
 
 /** What a scrub has found so far, one entry for each object, whatever hits it. */
@@ -43,11 +41,16 @@ export class Findings {
 		}
 	}
 
+	/** What hits points first: where not all can be told, that is what people must hear of. */
 	damages(): RepositoryDamage[] {
-		return [...this.#texts].slice(0, maxDamages).map(([object, text]) => ({
+		const all = [...this.#texts].map(([object, text]) => ({
 			object,
 			text,
-			points: [...(this.#points.get(object)?.values() ?? [])].slice(0, maxPoints),
+			points: [...(this.#points.get(object)?.values() ?? [])],
 		}));
+		return all
+			.sort((a, b) => Number(b.points.length > 0) - Number(a.points.length > 0))
+			.slice(0, maxDamages)
+			.map((damage) => ({ ...damage, points: damage.points.slice(0, maxDamagedPoints) }));
 	}
 }
