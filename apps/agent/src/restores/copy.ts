@@ -42,11 +42,12 @@ async function copyVolumes({ context, repositories, access, task, signal }: Rest
 	const socket = socketPath(context, task.facts);
 	const server = await servePoint({
 		repositories,
-		access,
+		access: () => access,
 		pointId,
 		volumes,
 		socketPath: socket,
 		manner: "patient",
+		waitsFor: "away",
 		signal,
 		onAway: (reason) => task.setWaiting(reason),
 		onServed: (bytes) => {

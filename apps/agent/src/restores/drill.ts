@@ -35,11 +35,12 @@ export async function drill(needs: RestoreNeeds, keepPicture: (png: Uint8Array) 
 	const socket = socketPath(context, task.facts);
 	const server = await servePoint({
 		repositories,
-		access,
+		access: () => access,
 		pointId,
 		volumes,
 		socketPath: socket,
 		manner: "held",
+		waitsFor: "away",
 		signal,
 		onAway: (reason) => task.setWaiting(reason),
 		onServed: (bytes) => {

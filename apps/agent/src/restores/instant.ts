@@ -7,6 +7,8 @@ import { dropAside, dropMade, placeVolumes, restoredVolumes, takeBack } from "./
 
 /** How often it is looked whether a guest that is stopped or held goes on. */
 const lookMs = 500;
+/** A guest that runs and cannot be served is served again after growing pauses. */
+const pausesMs = { first: 1_000, longest: 60_000 };
 
 /** Brings a guest back at once: it runs from the repository while its volumes are filled. */
 export async function instantRestore(needs: RestoreNeeds): Promise<void> {
@@ -28,11 +30,12 @@ export async function instantRestore(needs: RestoreNeeds): Promise<void> {
 
 /**
  * Serves what the guest lacks until it has everything. Also the way on after a restart of the agent: QEMU connects again to
- * the same socket. `boot` starts the guest when this is its first life.
+ * the same socket. `boot` starts the guest when this is its first life. From then on it is tried for as long as it takes: what
+ * the guest has written is nowhere else, so only the end of the agent ends it, or a cancel from before the boot.
  */
 export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>) | null): Promise<void> {
-	const { context, repositories, access, task, signal } = needs;
-	const { spec, pointId, volumes } = task.facts;
+	const { context, task, signal } = needs;
+	const { spec, volumes } = task.facts;
 	const { holds } = context;
 	const socket = socketPath(context, task.facts);
 	const sources: VolumeSource[] = volumes.map(({ to }) => ({ volumeId: to, socket, exportName: to }));
@@ -43,35 +46,50 @@ export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>)
 	});
 	// From here on whoever starts the guest starts it from its sources.
 	needs.letGo();
-	const server = await servePoint({
-		repositories,
-		access,
-		pointId,
-		volumes,
-		socketPath: socket,
-		manner: "held",
-		signal,
-		onAway: (reason) => task.setWaiting(reason),
-		onServed: () => {},
-	}).catch((error: unknown) => {
-		letGo();
-		throw error;
-	});
-	const stopHelping = helpHeld(needs, server);
 	try {
-		await boot?.();
-		if (!task.has("filled")) {
-			await task.begin("stream");
-			await fill(needs, server);
-			await task.note({ type: "filled" });
+		for (let pauseMs = pausesMs.first; !task.has("filled"); pauseMs = Math.min(pauseMs * 2, pausesMs.longest)) {
+			try {
+				await serveAndFill(needs, boot);
+			} catch (thrown) {
+				if (signal.aborted || !task.onlyForward) throw thrown;
+				task.setWaiting(`the guest is filled on later: ${asSternaError(thrown).message}`.slice(0, 300));
+				await delay(pauseMs, undefined, { signal }).catch(() => {});
+				if (signal.aborted) throw signal.reason;
+			}
 		}
 	} finally {
-		stopHelping();
 		letGo();
-		await server.close();
 	}
 	await task.begin("finish");
 	await finishInstant(needs);
+}
+
+async function serveAndFill(needs: RestoreNeeds, boot: (() => Promise<void>) | null): Promise<void> {
+	const { context, repositories, task, signal } = needs;
+	const { pointId, volumes } = task.facts;
+	const server = await servePoint({
+		repositories,
+		access: () => needs.access,
+		pointId,
+		volumes,
+		socketPath: socketPath(context, task.facts),
+		manner: "held",
+		waitsFor: task.onlyForward ? "anything" : "away",
+		signal,
+		onAway: (reason) => task.setWaiting(reason),
+		onServed: () => {},
+	});
+	task.setWaiting(null);
+	const stopHelping = helpHeld(needs, server);
+	try {
+		if (!task.has("booted")) await boot?.();
+		await task.begin("stream");
+		await fill(needs, server);
+		await task.note({ type: "filled" });
+	} finally {
+		stopHelping();
+		await server.close();
+	}
 }
 
 export async function finishInstant({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {

@@ -13,7 +13,8 @@ export interface RestoreNeeds {
 	repositories: Repositories;
 	guests: Guests;
 	task: RestoreTask;
-	access: RepositoryAccess;
+	/** The newest that was given. @throws {SternaError} `not_found` when none was kept. */
+	readonly access: RepositoryAccess;
 	/** Cancelled, or this agent ends. */
 	signal: AbortSignal;
 	/** Lets the guest be started: until then nobody but the restore touches it. */

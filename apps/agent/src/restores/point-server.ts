@@ -11,10 +11,13 @@ import { ChunkCache } from "./chunk-cache.ts";
 /** A guest that waits longer for a read than this is held by its hypervisor until the repository is back. */
 const answerWithinMs = 3_000;
 const probeEveryMs = 1_000;
+/** A repository that refuses is asked at growing pauses, up to this. */
+const longestPauseMs = 5_000;
 
 export interface ServePoint {
 	repositories: Repositories;
-	access: RepositoryAccess;
+	/** The key to be used now: a person may have given a better one meanwhile. */
+	access(): RepositoryAccess;
 	pointId: PointId;
 	/** Which volume of the point is served as which export. */
 	volumes: readonly { from: VolumeId; to: VolumeId }[];
@@ -24,7 +27,12 @@ export interface ServePoint {
 	 * hypervisor does without it (docs/decisions/0013). `patient`: for a copy. A read waits for as long as it takes.
 	 */
 	manner: "held" | "patient";
-	/** Ends the waiting for a repository that is away when it is to be served. */
+	/**
+	 * What beginning to serve waits for. `away`: a repository that does not answer; all else is an error. `anything`: for a guest
+	 * that runs already. A key that does not fit and a manifest that cannot be read may be well again too, and it has no other way.
+	 */
+	waitsFor: "away" | "anything";
+	/** Ends that waiting. */
 	signal: AbortSignal;
 	/** The repository does not answer (a sentence), or answers again (null). */
 	onAway(reason: string | null): void;
@@ -47,14 +55,23 @@ export interface PointServer {
 
 /** Serves a point's volumes over NBD. The repository is opened again for as long as it takes: a server that stands still holds its guest. */
 export async function servePoint(serve: ServePoint): Promise<PointServer> {
-	const { repositories, access, pointId, volumes, socketPath, manner } = serve;
+	const { repositories, pointId, volumes, socketPath, manner } = serve;
 	const ended = new AbortController();
 	let opened: Promise<Opened> | null = null;
+	let openedWith: RepositoryAccess | null = null;
+	let isServing = false;
 	let away = false;
 	let damage: SternaError | null = null;
 
 	const open = () => {
-		opened ??= repositories.lease(access).then(async ({ repository, release }) => {
+		const access = serve.access();
+		if (opened && openedWith !== access) {
+			void opened.then(({ release }) => release()).catch(() => {});
+			opened = null;
+		}
+		openedWith = access;
+		if (opened) return opened;
+		const opening = repositories.lease(access).then(async ({ repository, release }) => {
 			try {
 				return { repository, reader: await repository.openPoint(pointId), release };
 			} catch (error) {
@@ -62,10 +79,11 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 				throw error;
 			}
 		});
-		opened.catch(() => {
-			opened = null;
+		opened = opening;
+		opening.catch(() => {
+			if (opened === opening) opened = null;
 		});
-		return opened;
+		return opening;
 	};
 	const setAway = (reason: string | null) => {
 		if (reason === null && !away) return;
@@ -80,18 +98,24 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 			return result;
 		} catch (thrown) {
 			const error = asSternaError(thrown);
-			if (error.code === "invalid") damage = error;
+			if (error.code === "invalid" && isServing) damage = error;
 			else setAway(`the repository does not answer: ${error.message}`.slice(0, 300));
 			throw error;
 		}
 	};
-	const insist = async <Result>(task: (opened: Opened) => Promise<Result>, signal: AbortSignal): Promise<Result> => {
-		for (;;) {
+	const insist = async <Result>(
+		task: (opened: Opened) => Promise<Result>,
+		signal: AbortSignal,
+		waitsFor: ServePoint["waitsFor"] = "away",
+	): Promise<Result> => {
+		for (let pauseMs = probeEveryMs; ; ) {
 			try {
 				return await attempt(task);
 			} catch (thrown) {
-				if (asSternaError(thrown).code !== "unavailable" || signal.aborted) throw thrown;
-				await delay(probeEveryMs, undefined, { signal }).catch(() => {});
+				const isAway = asSternaError(thrown).code === "unavailable";
+				if (signal.aborted || (!isAway && waitsFor === "away")) throw thrown;
+				await delay(pauseMs, undefined, { signal }).catch(() => {});
+				pauseMs = isAway ? probeEveryMs : Math.min(pauseMs * 2, longestPauseMs);
 			}
 		}
 	};
@@ -101,7 +125,8 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 		return within(attempt(task), () => setAway(`the repository has not answered for ${answerWithinMs} ms`));
 	};
 
-	const { reader } = await insist(async (it) => it, AbortSignal.any([serve.signal, ended.signal]));
+	const { reader } = await insist(async (it) => it, AbortSignal.any([serve.signal, ended.signal]), serve.waitsFor);
+	isServing = true;
 	const exports = volumes.map(({ from, to }) => {
 		const volume = reader.point.volumes.find(({ volumeId }) => volumeId === from);
 		if (!volume) throw new SternaError("not_found", `the recovery point ${pointId} has no volume ${from}`);

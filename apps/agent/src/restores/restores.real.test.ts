@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process";
-import { readdir, readFile, rename, rm } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { RepositoryAccess, RestoreReport } from "@sterna/shared/backup";
 import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId, newId, type PointId, RestoreId, VolumeId } from "@sterna/shared/ids";
 import type { Input } from "@sterna/shared/protocol/commands";
+import { formatRepositoryKey } from "@sterna/shared/repository-key";
 import { afterAll, beforeAll, expect, onTestFailed, test } from "vitest";
 import { SavingHost, until } from "../backups/testing/saving-host.ts";
 
@@ -155,6 +156,32 @@ test("a repository that goes away under an instant restore holds the guest at mo
 	});
 	await rename(join(host.folder, "away"), join(host.folder, "nas"));
 	expect(await host.restoreEnded(restoreId)).toMatchObject({ state: "completed" });
+	await countsOn(spec);
+	await powerOff(spec);
+	expect((await diskOf(spec)).subarray(1024).equals(content.subarray(1024))).toBe(true);
+});
+
+test("a guest that runs is never undone: refused by the repository, its restore waits and goes on with a key that fits", async () => {
+	failing();
+	const spec = newGuest();
+	const restoreId = await cutOffWhileStreaming(spec);
+	const wrongKey = await formatRepositoryKey(new Uint8Array(32).fill(7));
+	const keptPath = join(host.dataDir, "restores", `${restoreId}.access.json`);
+	await writeFile(keptPath, JSON.stringify({ ...access, key: wrongKey }));
+	await host.start();
+	await until("the restore to wait", async () => {
+		const { restores } = await host.call("host.snapshot", {});
+		const report = restores.find((one) => one.restoreId === restoreId);
+		if (report?.endedAt) throw new Error(`the restore has ${report.state}`);
+		return report?.state === "waiting";
+	});
+	expect(await guest(spec)).toMatchObject({ state: expect.not.stringMatching("stopped") });
+	await expect(host.call("restore.cancel", { restoreId })).rejects.toMatchObject({
+		code: "wrong_state",
+		message: expect.stringContaining("still coming"),
+	});
+	await restore(spec, "instant", { restoreId });
+	expect(await host.restoreEnded(restoreId)).toMatchObject({ state: "completed", error: null });
 	await countsOn(spec);
 	await powerOff(spec);
 	expect((await diskOf(spec)).subarray(1024).equals(content.subarray(1024))).toBe(true);

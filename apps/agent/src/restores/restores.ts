@@ -34,6 +34,7 @@ export class Restores implements RestoreService {
 	readonly #observe: (entry: RestoreEntry) => Promise<void>;
 	readonly #journals: Journals<RestoreId, RestoreEntry>;
 	readonly #access: KeptAccess;
+	readonly #newestAccess = new Map<RestoreId, RepositoryAccess>();
 	readonly #folder: string;
 	readonly #log: Logger;
 	readonly #tasks = new Map<RestoreId, RestoreTask>();
@@ -60,18 +61,23 @@ export class Restores implements RestoreService {
 	}
 
 	/**
-	 * Begins a restore or a drill; fulfilled when its journal has it. The same id again: no change.
+	 * Begins a restore or a drill; fulfilled when its journal has it. The same id again: no change, but for one whose guest runs
+	 * and still lacks data, the access is used from now on.
 	 * @throws {SternaError} `wrong_state` over a running guest, `conflict`, `invalid`: nothing has changed then.
 	 */
 	start(input: Started): Promise<RestoreReport> {
 		return this.#context.queue.run(input.spec.id, async () => {
 			const known = this.#tasks.get(input.restoreId);
-			if (known) return known.report();
+			if (known) {
+				if (!known.ended && known.onlyForward) await this.#takeAccess(known, input.access);
+				return known.report();
+			}
 			const facts = input.mode === "drill" ? this.#drillFacts(input) : this.#guestFacts(input);
 			await this.#access.keep(input.restoreId, input.access);
 			const task = this.#make(facts, []);
 			await task.note({ type: "opened", restore: facts });
-			this.#launch(task, input.access, (needs) => this.#begin(needs));
+			this.#newestAccess.set(input.restoreId, input.access);
+			this.#launch(task, (needs) => this.#begin(needs));
 			return task.report();
 		});
 	}
@@ -85,8 +91,14 @@ export class Restores implements RestoreService {
 		if (!task) throw new SternaError("not_found", `this host has no restore ${restoreId}`);
 		if (task.ended === "cancelled") return task.report();
 		if (task.ended) throw new SternaError("wrong_state", `the restore is ${task.ended}; there is nothing to cancel`);
-		if (task.has("filled") || (task.facts.mode === "copy" && task.has("placing"))) {
-			throw new SternaError("wrong_state", "the guest is restored already and can only go forward");
+		if (task.onlyForward) {
+			const isFilled = task.facts.mode === "copy" || task.has("filled");
+			throw new SternaError(
+				"wrong_state",
+				isFilled
+					? "the guest is restored already and can only go forward"
+					: "the guest has started and its data is still coming; what it wrote since would be lost",
+			);
 		}
 		task.cancel.abort(new SternaError("cancelled", "the restore was cancelled"));
 		return task.report();
@@ -115,9 +127,10 @@ export class Restores implements RestoreService {
 				continue;
 			}
 			const access = await this.#access.read(restoreId).catch(() => null);
+			if (access) this.#newestAccess.set(restoreId, access);
 			this.#log.info({ restoreId, guestId: task.facts.guestId }, "an earlier life's restore is taken up");
 			task.remark("the agent was started again");
-			this.#launch(task, access, (needs) => this.#resume(needs));
+			this.#launch(task, (needs) => this.#resume(needs));
 		}
 		this.#forgetOld();
 	}
@@ -244,7 +257,14 @@ export class Restores implements RestoreService {
 		return task;
 	}
 
-	#launch(task: RestoreTask, access: RepositoryAccess | null, work: (needs: RestoreNeeds) => Promise<void>): void {
+	async #takeAccess(task: RestoreTask, access: RepositoryAccess): Promise<void> {
+		const { restoreId } = task.facts;
+		await this.#access.keep(restoreId, access);
+		if (task.ended) return this.#access.forget(restoreId);
+		this.#newestAccess.set(restoreId, access);
+	}
+
+	#launch(task: RestoreTask, work: (needs: RestoreNeeds) => Promise<void>): void {
 		const { restoreId, spec, mode } = task.facts;
 		const context = this.#context;
 		const signal = AbortSignal.any([task.cancel.signal, this.#life.signal]);
@@ -257,7 +277,16 @@ export class Restores implements RestoreService {
 					});
 		const run = async () => {
 			try {
-				await work({ ...this.#needsBase(), task, access: needAccess(access), signal, letGo });
+				const newest = () => needAccess(this.#newestAccess.get(restoreId) ?? null);
+				await work({
+					...this.#needsBase(),
+					task,
+					get access() {
+						return newest();
+					},
+					signal,
+					letGo,
+				});
 				await task.note({ type: "ended", state: "completed" });
 			} catch (thrown) {
 				if (this.#life.signal.aborted) return;
@@ -265,6 +294,7 @@ export class Restores implements RestoreService {
 			} finally {
 				letGo();
 			}
+			this.#newestAccess.delete(restoreId);
 			await this.#access.forget(restoreId);
 			this.#endedAtMs.set(restoreId, context.clock.now());
 			this.#forgetOld();
@@ -284,9 +314,11 @@ export class Restores implements RestoreService {
 
 	/** A failure is undone, unless the guest has its volumes already: then it is theirs, and only what followed has failed. */
 	async #settle(task: RestoreTask, error: SternaError): Promise<void> {
+		const isThere = task.has("filled") || (task.facts.mode === "copy" && task.has("placing"));
+		// A guest that has run and lacks data is never undone: the next life goes on with it.
+		if (task.onlyForward && !isThere) throw error;
 		await task.undoing(error);
-		const isThere = task.facts.mode === "copy" && task.has("placing");
-		if (!isThere && !task.has("filled")) await this.#undo({ ...this.#needsBase(), task });
+		if (!isThere) await this.#undo({ ...this.#needsBase(), task });
 		await task.note({ type: "ended", state: error.code === "cancelled" ? "cancelled" : "failed" });
 	}
 

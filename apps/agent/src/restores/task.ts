@@ -69,6 +69,16 @@ export class RestoreTask {
 		return this.#journal.some((entry) => entry.type === type);
 	}
 
+	/**
+	 * Its guest has run from the restored volumes, or has them for good: what it wrote is nowhere else, so nobody may undo it.
+	 * A cancel from before the boot still does. A drill's guest is nobody's.
+	 */
+	get onlyForward(): boolean {
+		if (this.has("undoing") || this.cancel.signal.aborted) return false;
+		const { mode } = this.facts;
+		return this.has("filled") || (mode === "copy" && this.has("placing")) || (mode === "instant" && this.has("booted"));
+	}
+
 	/** How it ended; null while it has not. */
 	get ended(): RestoreReport["state"] | null {
 		const entry = this.#journal.find(({ type }) => type === "ended");
