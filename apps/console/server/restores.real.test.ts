@@ -77,6 +77,25 @@ describe("to a new guest", () => {
 		expect(failed).toMatchObject({ state: "failed", errorMessage: "the pool is full" });
 	});
 
+	test("of a point that is removed while the hosts are still being asked is not found, and nothing is left", async () => {
+		const { api, fleet } = scene;
+		const leaving = await scene.backUp(guestId, repositoryId);
+		fleet.places.holdInspections = true;
+		for (const agent of scene.agents) {
+			agent.commands.length = 0;
+			await agent.disconnect();
+			await agent.connect();
+		}
+		const start = codeOf(api.restores.start.mutate({ pointId: leaving, mode: "copy", target: toNew("late") }));
+		await until("the question", async () =>
+			scene.agents.every(({ commands }) => commands.includes("repository.inspect")),
+		);
+		await api.points.remove.mutate({ ids: [leaving] });
+		fleet.places.letGo();
+		expect(await start).toBe("not_found");
+		expect(await guestNamed("late")).toBeUndefined();
+	});
+
 	test("one whose order was lost goes on after the console was killed", async () => {
 		for (const agent of scene.agents) agent.instead.set("restore.start", "swallow");
 		const orders = () =>

@@ -3,12 +3,21 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { BackupJobId, GuestId, PointId, RepositoryId } from "@sterna/shared/ids";
 import type { Output } from "@sterna/shared/protocol/commands";
 import { and, desc, eq, inArray, isNotNull, isNull } from "drizzle-orm";
+import type { Transaction } from "../db/database.ts";
 import * as tables from "../db/schema.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
 
 export type PointEntry = typeof tables.recoveryPoints.$inferSelect;
+
+/** Who removes points, and by which rule; a rule comes again and leaves out what is being restored, a person is told. */
+interface Removal {
+	actor: string;
+	why: string | null;
+	rule?: unknown;
+	leaveOutInUse: boolean;
+}
 
 const pointsTimeoutMs = 120_000;
 const pruneTimeoutMs = 120_000;
@@ -37,6 +46,17 @@ export class Catalogue {
 			.where(and(eq(recoveryPoints.id, id), isNull(recoveryPoints.prunedAt)));
 		if (!row) throw new SternaError("not_found", `there is no recovery point ${id}`);
 		return row;
+	}
+
+	/** Keeps the point from being removed until the transaction ends. @throws {SternaError} `not_found` when it was. */
+	async hold(tx: Transaction, id: PointId): Promise<void> {
+		const { recoveryPoints } = tables;
+		const [row] = await tx
+			.select({ id: recoveryPoints.id })
+			.from(recoveryPoints)
+			.where(and(eq(recoveryPoints.id, id), isNull(recoveryPoints.prunedAt)))
+			.for("update");
+		if (!row) throw new SternaError("not_found", `there is no recovery point ${id}`);
 	}
 
 	/** The guest's points, newest first. */
@@ -164,44 +184,30 @@ export class Catalogue {
 	}
 
 	/**
-	 * Makes points disappear: here at once, in the repository as soon as an agent has said so.
-	 * @throws {SternaError} `wrong_state` naming a protected one; nothing is removed then.
+	 * Makes points disappear: here at once, in the repository as soon as an agent has said so. Returns how many; those that
+	 * are gone already are not counted.
+	 * @throws {SternaError} `wrong_state` naming a protected one, `conflict` one that is being restored unless those are to be
+	 * left out; nothing is removed then.
 	 */
-	async remove(points: readonly PointEntry[], actor: string, why: string | null, evidence?: unknown): Promise<void> {
+	async remove(points: readonly PointEntry[], removal: Removal): Promise<number> {
 		const { core } = this.#parts;
-		if (points.length === 0) return;
-		const kept = points.find(({ protectedBy }) => protectedBy !== null);
-		if (kept) {
-			throw new SternaError("wrong_state", `a recovery point of ${kept.guestName} is protected: ${kept.protectedBy}`, {
-				cure: "end its protection first",
-			});
-		}
-		const ids = points.map(({ id }) => id);
-		const names = [...new Set(points.map(({ guestName }) => guestName))];
-		await core.db.transaction(async (tx) => {
+		if (points.length === 0) return 0;
+		const removed = await core.db.transaction(async (tx) => {
+			const leaving = await lockLeaving(tx, points, removal);
+			if (leaving.length === 0) return [];
+			const ids = leaving.map(({ id }) => id);
 			await tx
 				.update(tables.recoveryPoints)
 				.set({ prunedAt: core.now() })
-				.where(and(inArray(tables.recoveryPoints.id, ids), isNull(tables.recoveryPoints.protectedBy)));
-			await core.events.append(
-				{
-					kind: "point.removed",
-					actor,
-					objects: points.slice(0, 20).flatMap(objectsOf).slice(0, 20),
-					sentence: `${actor} removed ${points.length} recovery ${points.length === 1 ? "point" : "points"} of ${names.slice(0, 5).join(", ")}${names.length > 5 ? " and others" : ""}`,
-					why,
-					evidence: {
-						points: points.map(({ id, guestName, takenAt }) => ({ id, guestName, takenAt })),
-						...(evidence ? { rule: evidence } : {}),
-					},
-				},
-				tx,
-			);
+				.where(inArray(tables.recoveryPoints.id, ids));
+			await core.events.append(removalEvent(leaving, removal), tx);
+			return leaving;
 		});
-		for (const guestId of new Set(points.map((point) => point.guestId))) this.#touch(guestId);
-		for (const repositoryId of new Set(points.map((point) => point.repositoryId))) {
+		for (const guestId of new Set(removed.map((point) => point.guestId))) this.#touch(guestId);
+		for (const repositoryId of new Set(removed.map((point) => point.repositoryId))) {
 			void this.finishRemoving(this.#repositories.get(repositoryId));
 		}
+		return removed.length;
 	}
 
 	/** Has an agent make invisible what was removed here; repeated until it has. True when anything was pruned. */
@@ -263,6 +269,50 @@ export class Catalogue {
 	#touch(guestId: GuestId): void {
 		this.#parts.core.changes.touch("points", "protection", `guest:${guestId}`, "overview");
 	}
+}
+
+/** The rows of what may go, locked: until the transaction ends, no restore of them begins. */
+async function lockLeaving(tx: Transaction, points: readonly PointEntry[], removal: Removal): Promise<PointEntry[]> {
+	const { recoveryPoints, restores } = tables;
+	const ids = points.map(({ id }) => id);
+	const rows = await tx
+		.select()
+		.from(recoveryPoints)
+		.where(and(inArray(recoveryPoints.id, ids), isNull(recoveryPoints.prunedAt)))
+		.orderBy(recoveryPoints.id)
+		.for("update");
+	const kept = rows.find(({ protectedBy }) => protectedBy !== null);
+	if (kept) {
+		throw new SternaError("wrong_state", `a recovery point of ${kept.guestName} is protected: ${kept.protectedBy}`, {
+			cure: "end its protection first",
+		});
+	}
+	const open = await tx
+		.select({ pointId: restores.pointId })
+		.from(restores)
+		.where(and(inArray(restores.pointId, ids), isNull(restores.endedAt)));
+	const inUse = new Set(open.map(({ pointId }) => pointId));
+	const used = rows.find(({ id }) => inUse.has(id));
+	if (used && !removal.leaveOutInUse)
+		throw new SternaError("conflict", `a recovery point of ${used.guestName} is being restored right now`, {
+			cure: "wait until the restore has ended, or cancel it",
+		});
+	return rows.filter(({ id }) => !inUse.has(id));
+}
+
+function removalEvent(points: readonly PointEntry[], { actor, why, rule }: Removal) {
+	const names = [...new Set(points.map(({ guestName }) => guestName))];
+	return {
+		kind: "point.removed",
+		actor,
+		objects: points.slice(0, 20).flatMap(objectsOf).slice(0, 20),
+		sentence: `${actor} removed ${points.length} recovery ${points.length === 1 ? "point" : "points"} of ${names.slice(0, 5).join(", ")}${names.length > 5 ? " and others" : ""}`,
+		why,
+		evidence: {
+			points: points.map(({ id, guestName, takenAt }) => ({ id, guestName, takenAt })),
+			...(rule ? { rule } : {}),
+		},
+	};
 }
 
 export function objectsOf(point: { id: PointId; guestId: GuestId; guestName: string }) {

@@ -168,7 +168,7 @@ export class Restores {
 			jobId: BackupJobId | null;
 		},
 	): Promise<RestoreEntry> {
-		const { core, clock } = this.#parts;
+		const { core, clock, catalogue } = this.#parts;
 		const { point, mode, check, start, actor, jobId } = request;
 		const [refusal] = planned.refusals;
 		const { hostId, spec } = planned;
@@ -176,6 +176,7 @@ export class Restores {
 		if (!hostId) throw new SternaError("no_capacity", `no host can restore ${point.guestName}`);
 		const host = core.inventory.hostName(hostId);
 		const restore = await core.db.transaction(async (tx) => {
+			await catalogue.hold(tx, point.id);
 			const epoch = await this.#targets.claim(tx, planned, hostId, actor);
 			const [row] = await tx
 				.insert(tables.restores)

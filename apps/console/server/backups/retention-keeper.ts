@@ -72,9 +72,9 @@ export class RetentionKeeper {
 		const leaving = this.#leaving(points, (point) => jobs.ruleOf(point)).filter(({ id }) => !inUse.has(id));
 		for (const [job, ofJob] of Map.groupBy(leaving, (point) => jobs.ruleOf(point))) {
 			if (!job) continue;
-			await catalogue.remove(ofJob, "retention", `the retention of ${job.name}`, {
-				retention: job.spec.retention,
-				timeZone: job.spec.timeZone,
+			await catalogue.remove(ofJob, {
+				...{ actor: "retention", why: `the retention of ${job.name}`, leaveOutInUse: true },
+				rule: { retention: job.spec.retention, timeZone: job.spec.timeZone },
 			});
 		}
 	}

@@ -64,13 +64,9 @@ export const points = router({
 		.input(z.strictObject({ ids: z.array(PointId).min(1).max(500) }))
 		.output(z.object({ removed: z.int() }))
 		.mutation(async ({ ctx, input }) => {
-			const { catalogue, restores } = ctx.console.backups;
+			const { catalogue } = ctx.console.backups;
 			const found = await Promise.all([...new Set(input.ids)].map((id) => catalogue.get(id)));
-			const inUse = found.find(({ id }) => restores.pointsInUse().has(id));
-			if (inUse)
-				throw new SternaError("conflict", `a recovery point of ${inUse.guestName} is being restored right now`);
-			await catalogue.remove(found, ctx.user.name, null);
-			return { removed: found.length };
+			return { removed: await catalogue.remove(found, { actor: ctx.user.name, why: null, leaveOutInUse: false }) };
 		}),
 	/** What a retention would keep of a guest's points, and why. */
 	retention: viewerProcedure
