@@ -109,11 +109,13 @@ export async function undoInstant({
 	const { spec, epoch, before } = task.facts;
 	const { hypervisor, store } = context;
 	const volumes = restoredVolumes(context, task.facts);
-	if (!task.has("placing")) return dropMade(volumes);
+	// Under a higher grant the guest is somebody else's since: of an undo that could not end, nothing of it is touched.
+	const isOvertaken = (store.get(spec.id)?.record?.highestEpoch ?? 0) > epoch;
+	if (!task.has("placing") || isOvertaken) return dropMade(volumes);
 	await hypervisor.powerOff(spec.id);
 	await guests.refresh(spec.id);
 	if (store.get(spec.id)?.spec) await store.writeRun(spec.id, { desired: "stopped" });
-	await takeBack(volumes, true);
+	await takeBack(volumes, new Set(before?.volumes.map(({ id }) => id)));
 	if (before) await store.writeSpec(before);
 	else if (store.get(spec.id)?.spec) await guests.delete(spec.id, epoch);
 	await guests.refresh(spec.id);

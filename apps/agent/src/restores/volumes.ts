@@ -1,6 +1,7 @@
 import { access, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { VolumeLocation } from "@sterna/hypervisor/hypervisor";
+import type { VolumeId } from "@sterna/shared/ids";
 import type { AgentContext } from "../context.ts";
 import type { RestoreFacts } from "./journal.ts";
 
@@ -41,12 +42,14 @@ export async function placeVolumes(volumes: readonly RestoredVolume[]): Promise<
 	}
 }
 
-/** As it was before: what was put aside is back in its place, what was restored is gone. */
-export async function takeBack(volumes: readonly RestoredVolume[], isPlaced: boolean): Promise<void> {
-	for (const { path, made, aside } of volumes) {
-		const wasPlaced = isPlaced && !(await exists(made.path));
+/**
+ * As it was before: what was put aside is back in its place, what was restored is gone. Done before, wholly or in part: goes
+ * on. A volume that `had` a file before is never deleted, only put back: once it is home nothing tells it from a restored one.
+ */
+export async function takeBack(volumes: readonly RestoredVolume[], had: ReadonlySet<VolumeId>): Promise<void> {
+	for (const { volumeId, path, made, aside } of volumes) {
 		if (await exists(aside.path)) await rename(aside.path, path);
-		else if (wasPlaced) await rm(path, { force: true });
+		else if (!had.has(volumeId) && !(await exists(made.path))) await rm(path, { force: true });
 		await rm(made.path, { force: true });
 		await syncFolder(dirname(path));
 	}
