@@ -354,8 +354,8 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	/** The listeners hear of another state. */
-	async #set(guestId: GuestId, change: Partial<SimulatedGuest>): Promise<void> {
-		const { before, after } = await this.#guests.change(guestId, change);
+	async #set(...[guestId, change, inTurn]: Parameters<SimulatedGuests["change"]>): Promise<void> {
+		const { before, after } = await this.#guests.change(guestId, change, inTurn);
 		if (after.state !== before.state) this.#tell({ type: "stateChanged", report: report(after) });
 	}
 
@@ -368,8 +368,8 @@ export class SimulatedHypervisor implements Hypervisor {
 	async #end(guestId: GuestId, ending: string, killed = false): Promise<void> {
 		this.#endMove(guestId);
 		this.#doors.close(guestId);
-		await this.#set(guestId, { state: "ended", ending });
-		await this.#snapshots.onEnd(guestId, this.#guests.get(guestId).volumes, killed);
+		const onEnd = ({ volumes }: SimulatedGuest) => this.#snapshots.onEnd(guestId, volumes, killed);
+		await this.#set(guestId, { state: "ended", ending }, onEnd);
 		this.#guests.forget(guestId);
 	}
 

@@ -73,12 +73,20 @@ export class SimulatedGuests {
 		this.#printed.set(id, 0);
 	}
 
-	/** Counts up to now, then changes the guest, its file and its volumes. One after the other: each sees the one before. */
+	/**
+	 * Counts up to now, then changes the guest, its file and its volumes. One after the other: each sees the one before, and
+	 * what `inTurn` does to the volumes besides.
+	 */
 	change(
 		guestId: GuestId,
 		change: Partial<SimulatedGuest>,
+		inTurn?: (after: SimulatedGuest) => Promise<void>,
 	): Promise<{ before: SimulatedGuest; after: SimulatedGuest }> {
-		const turn = this.#changes.then(() => this.#change(guestId, change));
+		const turn = this.#changes.then(async () => {
+			const changed = await this.#change(guestId, change);
+			await inTurn?.(changed.after);
+			return changed;
+		});
 		this.#changes = turn.catch(() => undefined);
 		return turn;
 	}
