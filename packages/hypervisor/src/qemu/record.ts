@@ -4,6 +4,7 @@ import { Accelerator, GuestSpec } from "@sterna/shared/guest";
 import { VolumeId } from "@sterna/shared/ids";
 import { VolumeSeat } from "@sterna/shared/volume";
 import { z } from "zod";
+import { syncFile } from "./volumes.ts";
 
 /** Which of the two files is the volume says its entry in `volumes`: `from` until the guest's disk is the new one. */
 const MovingVolume = z.strictObject({
@@ -55,12 +56,7 @@ export async function writeRecord(path: string, record: GuestRecord): Promise<vo
 		await file.close();
 	}
 	await rename(`${path}.new`, path);
-	const folder = await open(dirname(path), "r");
-	try {
-		await folder.sync();
-	} finally {
-		await folder.close();
-	}
+	await syncFile(dirname(path));
 }
 
 /** Null when there is none, or none that can be read: such a guest cannot be ours. */
