@@ -111,8 +111,9 @@ export interface Hypervisor {
 	isSnapshotWhole(guestId: GuestId): Promise<boolean>;
 	/**
 	 * Ends the snapshot, also one of an earlier life of the driver, also of a guest that has stopped since. `committed`: the
-	 * recovery point is kept, changes count from `mark`, older bitmaps of the same chain (`since`) are removed. `failed`:
-	 * changes count from `since` as if the snapshot had never been. Nothing open: makes sure of the bitmaps all the same.
+	 * recovery point is kept, changes count from `mark`, older bitmaps of the same chain (`since` and `stale`) are removed, and
+	 * no others: those of other chains record on. `failed`: changes count from `since` as if the snapshot had never been.
+	 * Nothing open: makes sure of the bitmaps all the same.
 	 */
 	endSnapshot(request: EndSnapshot): Promise<void>;
 
@@ -191,7 +192,15 @@ export interface SnapshotReport {
 export interface EndSnapshot {
 	guestId: GuestId;
 	mark: string;
-	volumes: (VolumeLocation & { since: string | null; scratchPath: string })[];
+	volumes: (VolumeLocation & {
+		since: string | null;
+		/**
+		 * Bitmaps of points of this chain that are gone: nothing will ever be read by them, and each costs memory and a
+		 * little of every write. Removed when `committed`; names that are not there are no error, and `mark` always stays.
+		 */
+		stale?: readonly string[];
+		scratchPath: string;
+	})[];
 	outcome: "committed" | "failed";
 }
 

@@ -95,13 +95,17 @@ export function endSince(node: string, since: string | null): BitmapAction[] {
 export function settle(
 	present: readonly ChangeBitmap[],
 	node: string,
-	wanted: Pick<EndSnapshot, "mark" | "outcome"> & { since: string | null },
+	wanted: Pick<EndSnapshot, "mark" | "outcome"> & { since: string | null; stale: readonly string[] },
 ): BitmapAction[] {
 	const mark = present.find(({ name }) => name === wanted.mark);
 	const since = present.find(({ name }) => name === wanted.since);
 	const remove = (name: string): BitmapAction => ({ type: "block-dirty-bitmap-remove", data: { node, name } });
 	const removal = (bitmap: ChangeBitmap | undefined) => (bitmap ? [remove(bitmap.name)] : []);
-	if (wanted.outcome === "committed") return [...removal(since), ...(mark?.inconsistent ? [remove(mark.name)] : [])];
+	if (wanted.outcome === "committed") {
+		// Each once, though it may be asked for twice: the transaction would fail at the second removal.
+		const old = present.filter((one) => one !== mark && (one === since || wanted.stale.includes(one.name)));
+		return [...old, ...(mark?.inconsistent ? [mark] : [])].map(({ name }) => remove(name));
+	}
 	if (!since || since.inconsistent || mark?.inconsistent) return [...removal(since), ...removal(mark)];
 	// What was written after `since` ended is only in `mark`.
 	if (!mark) return since.recording ? [] : [remove(since.name)];
@@ -125,11 +129,11 @@ export async function settleAll(
 	nodeOfVolume: (volumeId: VolumeId) => string | null,
 ): Promise<void> {
 	const nodes = await readBlockNodes(monitor);
-	const actions = end.volumes.flatMap(({ volumeId, since }) => {
+	const actions = end.volumes.flatMap(({ volumeId, since, stale = [] }) => {
 		const node = nodeOfVolume(volumeId);
 		if (node === null) return [];
 		const { bitmaps } = trackingIn(nodes, volumeId, node);
-		return settle(bitmaps, node, { mark: end.mark, since, outcome: end.outcome });
+		return settle(bitmaps, node, { mark: end.mark, since, stale, outcome: end.outcome });
 	});
 	await runTransaction(monitor, actions);
 }

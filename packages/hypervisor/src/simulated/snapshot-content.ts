@@ -49,12 +49,16 @@ export function trackingOf(volumeId: VolumeId, volume: SimulatedVolume): VolumeT
 /** The bitmaps as the end of a snapshot leaves them, from whatever there is. */
 export function settled(
 	volume: SimulatedVolume,
-	{ mark, since, outcome }: Pick<EndSnapshot, "mark" | "outcome"> & { since: string | null },
+	wanted: Pick<EndSnapshot, "mark" | "outcome"> & { since: string | null; stale: readonly string[] },
 ): SimulatedBitmap[] {
+	const { mark, since, stale, outcome } = wanted;
 	const begun = volume.bitmaps.find(({ name }) => name === mark);
 	const ended = volume.bitmaps.find(({ name }) => name === since);
 	const others = volume.bitmaps.filter((bitmap) => bitmap !== begun && bitmap !== ended);
-	if (outcome === "committed") return begun && !begun.inconsistent ? [...others, begun] : others;
+	if (outcome === "committed") {
+		const kept = others.filter(({ name }) => !stale.includes(name));
+		return begun && !begun.inconsistent ? [...kept, begun] : kept;
+	}
 	if (!ended || ended.inconsistent || begun?.inconsistent) return others;
 	if (!begun) return ended.endedAt === null ? [...others, ended] : others;
 	const dirty = isDirty(ended, volume.count) || isDirty(begun, volume.count);

@@ -100,10 +100,10 @@ export class SimulatedSnapshots {
 
 	async endSnapshot({ guestId, mark, volumes, outcome }: EndSnapshot): Promise<void> {
 		await this.#close(guestId);
-		for (const { volumeId, path, since, scratchPath } of volumes) {
+		for (const { volumeId, path, since, stale = [], scratchPath } of volumes) {
 			const isThere = (await readJsonFile(path, SimulatedVolume)) !== null;
 			const volume = isThere ? await this.#volume(guestId, { volumeId, path }) : null;
-			if (volume) await writeJsonFile(path, { ...volume, bitmaps: settled(volume, { mark, since, outcome }) });
+			if (volume) await writeJsonFile(path, { ...volume, bitmaps: settled(volume, { mark, since, stale, outcome }) });
 			await rm(scratchPath, { force: true });
 		}
 	}
