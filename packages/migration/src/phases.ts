@@ -14,9 +14,8 @@ export const deadlines = {
 	/** Without a byte arriving; the copying itself may take hours. */
 	diskStallMs: 20_000,
 	memoryStallMs: 10_000,
-	/** The guest is paused during these two. */
+	/** From the pause until the target has everything: what of it one step leaves, the next may take. */
 	switchOverMs: 5_000,
-	targetLoadedMs: 5_000,
 	/** Between two questions whether the target has everything. */
 	pollMs: 5,
 	undoStepMs: 10_000,
@@ -129,10 +128,12 @@ const switchOver: Phase = {
 	commits: false,
 	async do(move) {
 		const { clock, source } = move.ports;
+		const endsAt = clock.now() + deadlines.switchOverMs;
 		await within(clock, deadlines.switchOverMs, "the last pages to leave", move.cancel, (signal) =>
 			source.switchOver(move.facts.guestId, signal),
 		);
-		await within(clock, deadlines.targetLoadedMs, "the target to have everything", move.cancel, async (signal) => {
+		const leftMs = Math.max(0, endsAt - clock.now());
+		await within(clock, leftMs, "the target to have everything", move.cancel, async (signal) => {
 			while (!signal.aborted && !(await isLoaded(move))) await pause(clock, deadlines.pollMs, signal);
 		});
 		move.targetLoaded = true;
@@ -178,12 +179,16 @@ const retireSource: Phase = {
 /** One move, in order. */
 export const phases: readonly Phase[] = [prepareTarget, copyDisks, copyMemory, switchOver, handOver, retireSource];
 
-/** Undo of the three phases that touch the source's process: whichever it was in, the guest runs here as if nothing had been. */
+/**
+ * Undo of the three phases that touch the source's process: whichever it was in, the guest runs here as if nothing had
+ * been. The streams are cut first: QEMU may be waiting for a dead link in its last write, with the guest paused and the
+ * monitor silent. It hears of a closed socket at once, but each question to a silent monitor takes its whole deadline.
+ */
 async function runOnSource({ ports, facts }: Move): Promise<void> {
 	const { clock, source } = ports;
 	await within(clock, deadlines.undoStepMs, "the guest to run on its old host", null, async () => {
-		if ((await source.processState(facts.guestId)) !== "absent") await source.cancelMigration(facts.guestId);
 		await source.closeStreams();
+		if ((await source.processState(facts.guestId)) !== "absent") await source.cancelMigration(facts.guestId);
 	});
 }
 

@@ -194,6 +194,17 @@ describe("a move whose target falls silent", async () => {
 			expect(outcome.report).toMatchObject({ state: "failed", error: { code: "timeout" } });
 		},
 	);
+
+	it.each(["source.switchOver", "target.renew"])(
+		"runs on within six seconds of its pause when the link dies at %s",
+		async (call) => {
+			const outcome = await move({ at: at(call), kind: "linkDead" });
+			expectSettled(outcome);
+			const { executions, sourceChangedAt } = outcome.hosts;
+			expect(executions.filter((text) => text.startsWith("source")).at(-1)).toBe("source running");
+			expect((sourceChangedAt.at(-1) ?? 0) - (sourceChangedAt[0] ?? 0)).toBeLessThanOrEqual(6000);
+		},
+	);
 });
 
 describe("the reports of a move", () => {

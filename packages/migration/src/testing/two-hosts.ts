@@ -7,6 +7,7 @@ import type { JournalEntry, MoveFacts } from "../journal.ts";
 import { Move } from "../move.ts";
 import type { OwnershipRecord } from "../ownership-record.ts";
 import type { MigrationPorts, SourcePort, TargetPort } from "../ports.ts";
+import { pause } from "../waiting.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export const guestId = GuestId.parse("11111111-1111-4111-8111-111111111111");
@@ -39,7 +40,9 @@ export type FaultKind =
 	/** From this call on the target cannot be reached for some time. */
 	| "targetAway"
 	/** The call never comes back. */
-	| "hangs";
+	| "hangs"
+	/** As `hangs`, and the target cannot be reached for some time: the monitor waits in its last write for a dead link. */
+	| "linkDead";
 export interface Fault {
 	/** Which call, counted from the first of the first life. */
 	at: number;
@@ -66,8 +69,11 @@ export class TwoHosts {
 	};
 	/** Every change of who executes the guest, for the log and the invariants. */
 	readonly executions: string[] = [];
+	/** When the source's process came into another state, in order. */
+	readonly sourceChangedAt: number[] = [];
 	#life = 0;
 	#targetAwayUntil = 0;
+	#linkDead = false;
 	#fault: Fault | null;
 	#crashed: ((crash: Crash) => void) | null = null;
 
@@ -164,7 +170,9 @@ export class TwoHosts {
 					this.#targetBecomes("loaded");
 				}),
 			cancelMigration: () =>
-				call("source.cancelMigration", () => {
+				call("source.cancelMigration", async () => {
+					// Two questions without an answer, 2 s each, until the process is cut off; with its sockets closed it answers.
+					if (this.#linkDead && source.streams) await pause(this.clock, 4000, new AbortController().signal);
 					if (source.process !== "running") this.#sourceBecomes("running");
 				}),
 			retire: () =>
@@ -236,6 +244,7 @@ export class TwoHosts {
 	#sourceBecomes(process: ProcessState): void {
 		if (this.source.process === process) return;
 		this.source.process = process;
+		this.sourceChangedAt.push(this.clock.now());
 		this.executions.push(`source ${process}`);
 		this.check();
 	}
@@ -251,11 +260,13 @@ export class TwoHosts {
 		if (life !== this.#life) return new Promise(() => {});
 		const index = this.calls.push(name) - 1;
 		const fault = this.#fault?.at === index ? this.#fault.kind : null;
-		if (fault === "targetAway") this.#targetAwayUntil = this.clock.now() + (this.#fault?.awayMs ?? 60_000);
+		if (fault === "linkDead") this.#linkDead = true;
+		if (fault === "targetAway" || fault === "linkDead")
+			this.#targetAwayUntil = this.clock.now() + (this.#fault?.awayMs ?? 60_000);
 		if (name.startsWith("target.") && this.clock.now() < this.#targetAwayUntil) {
 			throw new SternaError("unavailable", "the target cannot be reached");
 		}
-		if (fault === "hangs") return new Promise(() => {});
+		if (fault === "hangs" || fault === "linkDead") return new Promise(() => {});
 		if (fault === "failBefore") throw new SternaError("unavailable", `${name} failed on purpose`);
 		if (fault === "sourceCrashes") return this.#crash();
 		if (fault === "cancel") this.cancel.abort();
