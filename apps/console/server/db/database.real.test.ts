@@ -7,7 +7,7 @@ import pg from "pg";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Changes } from "../changes.ts";
-import { EventLog } from "../events/log.ts";
+import { distinctValues, EventLog } from "../events/log.ts";
 import { type OpenDatabase, openDatabase } from "./database.ts";
 import { type EmbeddedPostgres, startPostgres } from "./postgres.ts";
 import * as schema from "./schema.ts";
@@ -97,5 +97,21 @@ describe("the event log", () => {
 		await open.db.execute(sql`update events set sentence = 'x' where sequence = 3`);
 		expect(await events.verify()).toEqual({ events: 0, brokenAt: 3 });
 		await open.db.execute(sql`alter table events enable trigger events_are_append_only`);
+	});
+
+	test("names who acted and what happened by its indexes, however long it is", async () => {
+		await open.db.execute(sql`
+			insert into events (sequence, at, kind, actor, objects, sentence, previous_hash, hash)
+			select 1000 + n, now(), 'kind.' || n % 7, 'person ' || n % 5, '[]', 'x', '', '' from generate_series(1, 20000) n`);
+		await open.db.execute(sql`analyze events`);
+		const { actors, kinds } = await new EventLog(open.db, new Changes()).facets();
+		expect(actors).toEqual(["ann", ...Array.from({ length: 5 }, (_, n) => `person ${n}`)]);
+		expect(kinds).toEqual([...Array.from({ length: 7 }, (_, n) => `kind.${n}`), "test.done"]);
+		for (const column of ["actor", "kind"] as const) {
+			const { rows } = await open.db.execute(sql`explain (analyze, timing off) ${distinctValues(column)}`);
+			const plan = rows.map((row) => String(row["QUERY PLAN"])).join("\n");
+			expect(plan).toMatch(new RegExp(`Index Only Scan using events_${column}_index`));
+			expect(plan).not.toMatch(/Seq Scan|Bitmap/);
+		}
 	});
 });
