@@ -31,10 +31,11 @@ export function problemOf(thrown: unknown): Problem {
 }
 
 /** A problem that stands where the answer would. */
-export function ProblemNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
+export function ProblemNotice(props: { error: unknown; onRetry?: () => void; className?: string }) {
+	const { error, onRetry, className } = props;
 	const { message, cure } = problemOf(error);
 	return (
-		<Notice tone="bad" title={message} cure={cure}>
+		<Notice tone="bad" title={message} cure={cure} className={className}>
 			{onRetry && (
 				<div className="mt-2">
 					<Button small onClick={onRetry}>

@@ -8,17 +8,16 @@ import { SkeletonRows } from "../ui/skeleton.tsx";
 import { ColumnChoice } from "./column-choice.tsx";
 import { type Columns, features } from "./columns.ts";
 import { FilterInput } from "./filter-input.tsx";
-import { Pager } from "./pager.tsx";
+import { ListFrame } from "./list-frame.tsx";
 import type { TableUrl } from "./url-state.ts";
 
-interface QueryTableProps<Row extends RowData, Sort extends string> {
+export interface QueryTableProps<Row extends RowData, Sort extends string> {
 	/** What the rows are, for screen readers: `Guests`. */
 	caption: string;
 	columns: Columns<Row>;
 	url: TableUrl<Sort>;
 	rows: readonly Row[] | undefined;
 	total: number;
-	pageSize: number;
 	rowId: (row: Row) => string;
 	/** Name of the row, for its checkbox. */
 	rowName: (row: Row) => string;
@@ -70,9 +69,11 @@ export function QueryTable<Row extends RowData, Sort extends string>(props: Quer
 	};
 
 	return (
-		<div className="overflow-hidden rounded-xl border border-line bg-panel">
-			<div className="flex min-h-[57px] flex-wrap items-center gap-2 border-b border-line px-3 py-2.5">
-				{bulk && chosen.length > 0 ? (
+		<ListFrame
+			url={url}
+			total={props.total}
+			toolbar={
+				bulk && chosen.length > 0 ? (
 					bulk(
 						chosen.map((row) => row.original),
 						() => setRowSelection({}),
@@ -92,8 +93,9 @@ export function QueryTable<Row extends RowData, Sort extends string>(props: Quer
 							<ColumnChoice columns={columns.columns} url={url} />
 						</span>
 					</>
-				)}
-			</div>
+				)
+			}
+		>
 			{rows === undefined ? (
 				<div className="p-3">
 					<SkeletonRows count={6} height="h-9" />
@@ -173,8 +175,7 @@ export function QueryTable<Row extends RowData, Sort extends string>(props: Quer
 					</tbody>
 				</table>
 			)}
-			<Pager page={url.page} pageSize={props.pageSize} total={props.total} onPage={(page) => url.set({ page })} />
-		</div>
+		</ListFrame>
 	);
 }
 

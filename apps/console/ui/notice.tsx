@@ -24,7 +24,7 @@ export function Notice({
 	title: ReactNode;
 	cure?: ReactNode;
 	children?: ReactNode;
-	className?: string;
+	className?: string | undefined;
 }) {
 	const Icon = icons[tone];
 	return (

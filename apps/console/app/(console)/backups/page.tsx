@@ -7,21 +7,18 @@ import { FirstSteps } from "../../../components/backups/first-steps.tsx";
 import { protectionHeadline } from "../../../components/backups/protection-headline.ts";
 import { BackupSection } from "../../../components/backups/section.tsx";
 import { useLive } from "../../../components/live.tsx";
-import { ProblemNotice } from "../../../components/problem.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { statement } from "../../../components/words.ts";
 import type { ProtectionSummary } from "../../../server/views.ts";
 import type { Protection } from "../../../server/views-backups.ts";
 import { defineColumns } from "../../../table/columns.ts";
-import { QueryTable } from "../../../table/query-table.tsx";
+import { ListPage } from "../../../table/list-page.tsx";
+import { asChoices, ChoiceFilter } from "../../../table/url-filters.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
 import { Empty } from "../../../ui/empty.tsx";
 import { Figures } from "../../../ui/figures.tsx";
-import { Headline } from "../../../ui/headline.tsx";
-import { Select } from "../../../ui/select.tsx";
 import { Age, DayTime } from "../../../ui/time.tsx";
 
-const pageSize = 50;
 const sorts = ["urgency", "guest", "age"] as const;
 const states = ["damaged", "failing", "late", "unprotected", "protected"] as const;
 
@@ -112,66 +109,46 @@ const columns = defineColumns<Row>([
 /** Could I restore, from when, how fast. */
 export default function BackupsPage() {
 	const trpc = useTRPC();
-	const url = useTableUrl(sorts, "descending");
+	const url = useTableUrl(sorts, { defaultDirection: "descending" });
 	const state = states.find((one) => one === url.param("state"));
 	const summary = useQuery(trpc.protection.summary.queryOptions());
-	const protection = useQuery(
+	const asked = useQuery(
 		trpc.protection.list.queryOptions(
 			{
-				page: url.page,
-				pageSize,
-				sort: url.sort,
-				direction: url.direction,
-				filter: url.filter,
+				...url.request,
 				...(state ? { state: [state] } : {}),
 			},
 			{ placeholderData: keepPreviousData },
 		),
 	);
 	useLive(["protection"]);
+	const { data, dataUpdatedAt, error, refetch } = asked;
 	const headline = summary.data && protectionHeadline(summary.data);
 	return (
-		<>
-			<title>Backups · Sterna</title>
-			<Headline
-				tone={headline?.tone ?? "neutral"}
-				title={headline?.sentence ?? "Backups"}
-				lead="What would be lost if a guest were lost now, and how long until it runs again: measured, not promised."
-			/>
+		<ListPage
+			title="Backups"
+			headline={headline}
+			lead="What would be lost if a guest were lost now, and how long until it runs again: measured, not promised."
+			query={{
+				data: data && { ...data, rows: data.rows.map((row) => ({ ...row, askedAt: dataUpdatedAt })) },
+				error,
+				refetch,
+			}}
+			columns={columns}
+			url={url}
+			rowId={({ guest }) => guest.id}
+			rowName={({ guest }) => guest.name}
+			filterLabel="Filter by guest"
+			filters={<ChoiceFilter url={url} name="state" label="State" any="Any state" choices={asChoices(states)} />}
+			nothingFits="No guest fits the filter."
+			empty={<Empty title="There are no guests yet.">What is created appears here, protected or not.</Empty>}
+		>
 			<BackupSection />
 			<FirstSteps />
 			<div className="mb-[18px]">
 				<Figures figures={figuresOf(summary.data)} />
 			</div>
-			{protection.error && <ProblemNotice error={protection.error} onRetry={() => void protection.refetch()} />}
-			<QueryTable
-				caption="Protection of guests"
-				columns={columns}
-				url={url}
-				rows={protection.data?.rows.map((row) => ({ ...row, askedAt: protection.dataUpdatedAt }))}
-				total={protection.data?.total ?? 0}
-				pageSize={pageSize}
-				rowId={({ guest }) => guest.id}
-				rowName={({ guest }) => guest.name}
-				filterLabel="Filter by guest"
-				filters={
-					<Select
-						label="State"
-						value={state ?? "any"}
-						choices={[{ value: "any", label: "Any state" }, ...states.map((one) => ({ value: one, label: one }))]}
-						onValue={(value) => url.set({ state: value === "any" ? "" : value })}
-						className="w-36!"
-					/>
-				}
-				empty={
-					url.filter || state ? (
-						<Empty title="No guest fits the filter.">Take something out of it.</Empty>
-					) : (
-						<Empty title="There are no guests yet.">What is created appears here, protected or not.</Empty>
-					)
-				}
-			/>
-		</>
+		</ListPage>
 	);
 }
 

@@ -1,27 +1,27 @@
 "use client";
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { X } from "lucide-react";
 import { ChainCheck } from "../../../components/chain-check.tsx";
 import { EventCard } from "../../../components/event-card.tsx";
 import { useLive } from "../../../components/live.tsx";
 import { ProblemNotice } from "../../../components/problem.tsx";
 import { useTRPC, useTRPCClient } from "../../../components/trpc.tsx";
 import { FilterInput } from "../../../table/filter-input.tsx";
+import { ListFrame } from "../../../table/list-frame.tsx";
+import { NothingFits } from "../../../table/nothing-fits.tsx";
+import { asChoices, ChoiceFilter, Narrowed } from "../../../table/url-filters.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
 import { Button } from "../../../ui/button.tsx";
-import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
 import { Headline } from "../../../ui/headline.tsx";
-import { Select } from "../../../ui/select.tsx";
 import { SkeletonRows } from "../../../ui/skeleton.tsx";
 
-const anyone = "any";
+const sorts = ["sequence"] as const;
 
 /** Who did what, when, why. */
 export default function EventsPage() {
 	const trpc = useTRPC();
 	const client = useTRPCClient();
-	const url = useTableUrl(["sequence"]);
+	const url = useTableUrl(sorts);
 	const [objectId, actor, kind] = [url.param("object"), url.param("actor"), url.param("kind")];
 	const linked = Number.parseInt(url.param("event"), 10);
 	const facets = useQuery(trpc.events.facets.queryOptions(undefined, { staleTime: 60_000 }));
@@ -55,30 +55,35 @@ export default function EventsPage() {
 			{linked > 0 ? (
 				<LinkedEvent sequence={linked} onAll={() => url.set({ event: "" })} />
 			) : (
-				<div className="rounded-xl border border-line bg-panel">
-					<div className="flex flex-wrap items-center gap-2 border-b border-line px-3 py-2.5">
-						<FilterInput label="Filter by words" value={url.filter} onValue={(filter) => url.set({ filter })} />
-						<Select
-							label="Actor"
-							value={actor || anyone}
-							choices={choicesOf("Anyone", facets.data?.actors, actor)}
-							onValue={(value) => url.set({ actor: value === anyone ? "" : value })}
-							className="w-44!"
-						/>
-						<Select
-							label="Kind"
-							value={kind || anyone}
-							choices={choicesOf("Any kind", facets.data?.kinds, kind)}
-							onValue={(value) => url.set({ kind: value === anyone ? "" : value })}
-							className="w-52!"
-						/>
-						{objectId && (
-							<button type="button" className={buttonClass("quiet", true)} onClick={() => url.set({ object: "" })}>
-								<X aria-hidden className="size-4" />
-								{objectName ? `Only ${objectName}` : "One object only"}
-							</button>
-						)}
-					</div>
+				<ListFrame
+					url={url}
+					toolbar={
+						<>
+							<FilterInput label="Filter by words" value={url.filter} onValue={(filter) => url.set({ filter })} />
+							<ChoiceFilter
+								url={url}
+								name="actor"
+								label="Actor"
+								any="Anyone"
+								choices={choicesOf(facets.data?.actors, actor)}
+								className="w-44!"
+							/>
+							<ChoiceFilter
+								url={url}
+								name="kind"
+								label="Kind"
+								any="Any kind"
+								choices={choicesOf(facets.data?.kinds, kind)}
+								className="w-52!"
+							/>
+							{objectId && (
+								<Narrowed url={url} names={["object"]}>
+									{objectName ? `Only ${objectName}` : "One object only"}
+								</Narrowed>
+							)}
+						</>
+					}
+				>
 					<div className="px-4 py-2 sm:px-[18px]">
 						<h2 className="sr-only">Entries</h2>
 						{events.error ? (
@@ -86,8 +91,8 @@ export default function EventsPage() {
 						) : !events.data ? (
 							<SkeletonRows count={8} height="h-12" />
 						) : rows.length === 0 ? (
-							url.filter || actor || kind || objectId ? (
-								<Empty title="No event fits the filter.">Take something out of it.</Empty>
+							url.narrowed ? (
+								<NothingFits url={url} title="No event fits the filter." />
 							) : (
 								<Empty title="Nothing has happened yet.">Join a server, and its arrival is the first entry.</Empty>
 							)
@@ -108,15 +113,15 @@ export default function EventsPage() {
 							</div>
 						)}
 					</div>
-				</div>
+				</ListFrame>
 			)}
 		</>
 	);
 }
 
-function choicesOf(all: string, offered: readonly string[] | undefined, chosen: string) {
-	const values = new Set([...(offered ?? []), ...(chosen ? [chosen] : [])]);
-	return [{ value: anyone, label: all }, ...[...values].map((value) => ({ value, label: value }))];
+/** What the log knows, and what the URL asks for although the log does not (any more). */
+function choicesOf(offered: readonly string[] | undefined, chosen: string) {
+	return asChoices([...new Set([...(offered ?? []), ...(chosen ? [chosen] : [])])]);
 }
 
 function LinkedEvent({ sequence, onAll }: { sequence: number; onAll: () => void }) {

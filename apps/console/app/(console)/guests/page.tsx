@@ -3,25 +3,22 @@ import { GuestState } from "@sterna/shared/guest";
 import { HostId } from "@sterna/shared/ids";
 import { formatBytes, formatDuration, formatPercent } from "@sterna/shared/units";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { Plus, X } from "lucide-react";
+import { Plus } from "lucide-react";
 import Link from "next/link";
 import { ProtectionChip } from "../../../components/backups/chips.tsx";
 import { GuestBulk } from "../../../components/guest-bulk.tsx";
 import { useLive } from "../../../components/live.tsx";
-import { ProblemNotice } from "../../../components/problem.tsx";
 import { AcceleratorBadge, GuestStateChip } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { Uptime } from "../../../components/uptime.tsx";
 import type { GuestRow } from "../../../server/views.ts";
 import { defineColumns } from "../../../table/columns.ts";
-import { QueryTable } from "../../../table/query-table.tsx";
+import { ListPage } from "../../../table/list-page.tsx";
+import { asChoices, ChoiceFilter, Narrowed } from "../../../table/url-filters.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
 import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
-import { Headline } from "../../../ui/headline.tsx";
-import { Select } from "../../../ui/select.tsx";
 
-const pageSize = 50;
 const sorts = ["name", "state", "host", "cpu", "memory"] as const;
 
 const columns = defineColumns<GuestRow>([
@@ -151,11 +148,7 @@ export default function GuestsPage() {
 	const guests = useQuery(
 		trpc.guests.list.queryOptions(
 			{
-				page: url.page,
-				pageSize,
-				sort: url.sort,
-				direction: url.direction,
-				filter: url.filter,
+				...url.request,
 				...(state ? { state: [state] } : {}),
 				...(hostId ? { hostId } : {}),
 			},
@@ -163,7 +156,6 @@ export default function GuestsPage() {
 		),
 	);
 	useLive(["guests"]);
-	const filtered = Boolean(url.filter || state || hostId);
 	const create = (
 		<Link href="/guests/new" className={buttonClass("primary")}>
 			<Plus aria-hidden className="size-4" />
@@ -171,51 +163,33 @@ export default function GuestsPage() {
 		</Link>
 	);
 	return (
-		<>
-			<title>Guests · Sterna</title>
-			<Headline title="Guests" lead="Which guests there are, where they run and how they are." actions={create} />
-			{guests.error && <ProblemNotice error={guests.error} onRetry={() => void guests.refetch()} />}
-			<QueryTable
-				caption="Guests"
-				columns={columns}
-				url={url}
-				rows={guests.data?.rows}
-				total={guests.data?.total ?? 0}
-				pageSize={pageSize}
-				rowId={(guest) => guest.id}
-				rowName={(guest) => guest.name}
-				filterLabel="Filter by name"
-				filters={
-					<>
-						<Select
-							label="State"
-							value={state ?? "any"}
-							choices={[
-								{ value: "any", label: "Any state" },
-								...GuestState.options.map((one) => ({ value: one, label: one })),
-							]}
-							onValue={(value) => url.set({ state: value === "any" ? "" : value })}
-							className="w-36!"
-						/>
-						{hostId && (
-							<button type="button" className={buttonClass("quiet", true)} onClick={() => url.set({ host: "" })}>
-								<X aria-hidden className="size-4" />
-								One host only
-							</button>
-						)}
-					</>
-				}
-				bulk={(chosen, clear) => <GuestBulk chosen={chosen} clear={clear} />}
-				empty={
-					filtered ? (
-						<Empty title="No guest fits the filter.">Take something out of it.</Empty>
-					) : (
-						<Empty title="There are no guests yet." action={create}>
-							A guest is a virtual machine. The console proposes a host for it and says why.
-						</Empty>
-					)
-				}
-			/>
-		</>
+		<ListPage
+			title="Guests"
+			lead="Which guests there are, where they run and how they are."
+			actions={create}
+			query={guests}
+			columns={columns}
+			url={url}
+			rowId={(guest) => guest.id}
+			rowName={(guest) => guest.name}
+			filterLabel="Filter by name"
+			filters={
+				<>
+					<ChoiceFilter url={url} name="state" label="State" any="Any state" choices={asChoices(GuestState.options)} />
+					{hostId && (
+						<Narrowed url={url} names={["host"]}>
+							One host only
+						</Narrowed>
+					)}
+				</>
+			}
+			bulk={(chosen, clear) => <GuestBulk chosen={chosen} clear={clear} />}
+			nothingFits="No guest fits the filter."
+			empty={
+				<Empty title="There are no guests yet." action={create}>
+					A guest is a virtual machine. The console proposes a host for it and says why.
+				</Empty>
+			}
+		/>
 	);
 }

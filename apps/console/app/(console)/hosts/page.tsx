@@ -3,19 +3,16 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import Link from "next/link";
 import { useLive } from "../../../components/live.tsx";
-import { ProblemNotice } from "../../../components/problem.tsx";
 import { AcceleratorBadge, HealthChip, HostServiceChips, SimulatedBadge } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { CpuMeter, EmptyInText, MemoryMeter } from "../../../components/usage.tsx";
 import type { HostRow } from "../../../server/views.ts";
 import { defineColumns } from "../../../table/columns.ts";
-import { QueryTable } from "../../../table/query-table.tsx";
+import { ListPage } from "../../../table/list-page.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
 import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
-import { Headline } from "../../../ui/headline.tsx";
 
-const pageSize = 50;
 const sorts = ["name", "health", "cpu", "memory", "guests"] as const;
 
 const columns = defineColumns<HostRow>([
@@ -110,12 +107,7 @@ const columns = defineColumns<HostRow>([
 export default function HostsPage() {
 	const trpc = useTRPC();
 	const url = useTableUrl(sorts);
-	const hosts = useQuery(
-		trpc.hosts.list.queryOptions(
-			{ page: url.page, pageSize, sort: url.sort, direction: url.direction, filter: url.filter },
-			{ placeholderData: keepPreviousData },
-		),
-	);
+	const hosts = useQuery(trpc.hosts.list.queryOptions(url.request, { placeholderData: keepPreviousData }));
 	useLive(["hosts"]);
 	const join = (
 		<Link href="/hosts/join" className={buttonClass("primary")}>
@@ -124,34 +116,22 @@ export default function HostsPage() {
 		</Link>
 	);
 	return (
-		<>
-			<title>Hosts · Sterna</title>
-			<Headline
-				title="Hosts"
-				lead="The servers that run guests: how they are, how full, how soon empty."
-				actions={join}
-			/>
-			{hosts.error && <ProblemNotice error={hosts.error} onRetry={() => void hosts.refetch()} />}
-			<QueryTable
-				caption="Hosts"
-				columns={columns}
-				url={url}
-				rows={hosts.data?.rows}
-				total={hosts.data?.total ?? 0}
-				pageSize={pageSize}
-				rowId={(host) => host.id}
-				rowName={(host) => host.name}
-				filterLabel="Filter by name"
-				empty={
-					url.filter ? (
-						<Empty title="No host has this in its name.">Take some letters out of the filter.</Empty>
-					) : (
-						<Empty title="No server has joined yet." action={join}>
-							Joining takes a single line, pasted on the server that is to run guests.
-						</Empty>
-					)
-				}
-			/>
-		</>
+		<ListPage
+			title="Hosts"
+			lead="The servers that run guests: how they are, how full, how soon empty."
+			actions={join}
+			query={hosts}
+			columns={columns}
+			url={url}
+			rowId={(host) => host.id}
+			rowName={(host) => host.name}
+			filterLabel="Filter by name"
+			nothingFits="No host has this in its name."
+			empty={
+				<Empty title="No server has joined yet." action={join}>
+					Joining takes a single line, pasted on the server that is to run guests.
+				</Empty>
+			}
+		/>
 	);
 }

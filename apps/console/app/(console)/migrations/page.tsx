@@ -5,21 +5,18 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import Link from "next/link";
 import { EvacuationList } from "../../../components/evacuation-list.tsx";
 import { useLive } from "../../../components/live.tsx";
-import { ProblemNotice } from "../../../components/problem.tsx";
 import { MigrationStateChip } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { migrationStateWord, phaseWords } from "../../../components/words.ts";
 import type { MigrationRow } from "../../../server/views.ts";
 import { defineColumns } from "../../../table/columns.ts";
-import { QueryTable } from "../../../table/query-table.tsx";
+import { ListPage } from "../../../table/list-page.tsx";
+import { ChoiceFilter } from "../../../table/url-filters.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
 import { Empty } from "../../../ui/empty.tsx";
-import { Headline } from "../../../ui/headline.tsx";
 import { Progress } from "../../../ui/meter.tsx";
-import { Select } from "../../../ui/select.tsx";
 import { Time } from "../../../ui/time.tsx";
 
-const pageSize = 50;
 const sorts = ["startedAt", "guest", "state", "downtime"] as const;
 
 const columns = defineColumns<MigrationRow>([
@@ -112,16 +109,12 @@ const columns = defineColumns<MigrationRow>([
 
 export default function MigrationsPage() {
 	const trpc = useTRPC();
-	const url = useTableUrl(sorts, "descending");
+	const url = useTableUrl(sorts, { defaultDirection: "descending" });
 	const state = MigrationState.safeParse(url.param("state")).data;
 	const moves = useQuery(
 		trpc.migrations.list.queryOptions(
 			{
-				page: url.page,
-				pageSize,
-				sort: url.sort,
-				direction: url.direction,
-				filter: url.filter,
+				...url.request,
 				...(state ? { state: [state] } : {}),
 			},
 			{ placeholderData: keepPreviousData },
@@ -129,43 +122,32 @@ export default function MigrationsPage() {
 	);
 	useLive(["migrations"]);
 	return (
-		<>
-			<title>Migrations · Sterna</title>
-			<Headline title="Migrations" lead="Guests that move, or have moved, while they run." />
+		<ListPage
+			title="Migrations"
+			lead="Guests that move, or have moved, while they run."
+			query={moves}
+			columns={columns}
+			url={url}
+			rowId={(move) => move.id}
+			rowName={(move) => move.guest.name}
+			filterLabel="Filter by guest"
+			filters={
+				<ChoiceFilter
+					url={url}
+					name="state"
+					label="State"
+					any="Any state"
+					choices={MigrationState.options.map((one) => ({ value: one, label: migrationStateWord[one] }))}
+				/>
+			}
+			nothingFits="No migration fits the filter."
+			empty={
+				<Empty title="Nothing has moved yet.">
+					Open a running guest and choose Migrate, or take a host out of service.
+				</Empty>
+			}
+		>
 			<EvacuationList />
-			{moves.error && <ProblemNotice error={moves.error} onRetry={() => void moves.refetch()} />}
-			<QueryTable
-				caption="Migrations"
-				columns={columns}
-				url={url}
-				rows={moves.data?.rows}
-				total={moves.data?.total ?? 0}
-				pageSize={pageSize}
-				rowId={(move) => move.id}
-				rowName={(move) => move.guest.name}
-				filterLabel="Filter by guest"
-				filters={
-					<Select
-						label="State"
-						value={state ?? "any"}
-						choices={[
-							{ value: "any", label: "Any state" },
-							...MigrationState.options.map((one) => ({ value: one, label: migrationStateWord[one] })),
-						]}
-						onValue={(value) => url.set({ state: value === "any" ? "" : value })}
-						className="w-36!"
-					/>
-				}
-				empty={
-					url.filter || state ? (
-						<Empty title="No migration fits the filter.">Take something out of it.</Empty>
-					) : (
-						<Empty title="Nothing has moved yet.">
-							Open a running guest and choose Migrate, or take a host out of service.
-						</Empty>
-					)
-				}
-			/>
-		</>
+		</ListPage>
 	);
 }

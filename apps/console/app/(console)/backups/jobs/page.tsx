@@ -5,19 +5,16 @@ import Link from "next/link";
 import { BackupSection } from "../../../../components/backups/section.tsx";
 import { countOf, jobRunTone } from "../../../../components/backups/words.ts";
 import { useLive } from "../../../../components/live.tsx";
-import { ProblemNotice } from "../../../../components/problem.tsx";
 import { useTRPC } from "../../../../components/trpc.tsx";
 import type { JobRow } from "../../../../server/views-backups.ts";
 import { defineColumns } from "../../../../table/columns.ts";
-import { QueryTable } from "../../../../table/query-table.tsx";
+import { ListPage } from "../../../../table/list-page.tsx";
 import { useTableUrl } from "../../../../table/url-state.ts";
 import { buttonClass } from "../../../../ui/button-class.ts";
 import { Chip } from "../../../../ui/chip.tsx";
 import { Empty } from "../../../../ui/empty.tsx";
-import { Headline } from "../../../../ui/headline.tsx";
 import { DayTime } from "../../../../ui/time.tsx";
 
-const pageSize = 50;
 const sorts = ["name", "nextRun", "guests", "late"] as const;
 
 const columns = defineColumns<JobRow>([
@@ -100,12 +97,7 @@ const columns = defineColumns<JobRow>([
 /** What is backed up when, and how that went. */
 export default function JobsPage() {
 	const url = useTableUrl(sorts);
-	const jobs = useQuery(
-		useTRPC().jobs.list.queryOptions(
-			{ page: url.page, pageSize, sort: url.sort, direction: url.direction, filter: url.filter },
-			{ placeholderData: keepPreviousData },
-		),
-	);
+	const jobs = useQuery(useTRPC().jobs.list.queryOptions(url.request, { placeholderData: keepPreviousData }));
 	useLive(["jobs"]);
 	const create = (
 		<Link href="/backups/jobs/new" className={buttonClass("primary")}>
@@ -115,36 +107,29 @@ export default function JobsPage() {
 	);
 	const late = (jobs.data?.rows ?? []).reduce((sum, job) => sum + job.lateGuests, 0);
 	return (
-		<>
-			<title>Backup jobs · Sterna</title>
-			<Headline
-				tone={late > 0 ? "warn" : "neutral"}
-				title={late > 0 ? `${countOf(late, "guest")} of these jobs ${late === 1 ? "is" : "are"} late.` : "Backup jobs"}
-				lead="Which guests are saved when, where to, and for how long."
-				actions={create}
-			/>
+		<ListPage
+			title="Backup jobs"
+			headline={
+				late > 0
+					? { tone: "warn", sentence: `${countOf(late, "guest")} of these jobs ${late === 1 ? "is" : "are"} late.` }
+					: null
+			}
+			lead="Which guests are saved when, where to, and for how long."
+			actions={create}
+			query={jobs}
+			columns={columns}
+			url={url}
+			rowId={(job) => job.id}
+			rowName={(job) => job.name}
+			filterLabel="Filter by name"
+			nothingFits="No job has this in its name."
+			empty={
+				<Empty title="There are no jobs yet." action={create}>
+					A job says which guests are saved when. Its form shows what it would do before it is saved.
+				</Empty>
+			}
+		>
 			<BackupSection />
-			{jobs.error && <ProblemNotice error={jobs.error} onRetry={() => void jobs.refetch()} />}
-			<QueryTable
-				caption="Backup jobs"
-				columns={columns}
-				url={url}
-				rows={jobs.data?.rows}
-				total={jobs.data?.total ?? 0}
-				pageSize={pageSize}
-				rowId={(job) => job.id}
-				rowName={(job) => job.name}
-				filterLabel="Filter by name"
-				empty={
-					url.filter ? (
-						<Empty title="No job has such a name.">Take something out of the filter.</Empty>
-					) : (
-						<Empty title="There are no jobs yet." action={create}>
-							A job says which guests are saved when. Its form shows what it would do before it is saved.
-						</Empty>
-					)
-				}
-			/>
-		</>
+		</ListPage>
 	);
 }

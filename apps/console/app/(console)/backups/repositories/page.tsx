@@ -6,20 +6,17 @@ import Link from "next/link";
 import { RepositoryHealthChip } from "../../../../components/backups/chips.tsx";
 import { BackupSection } from "../../../../components/backups/section.tsx";
 import { useLive } from "../../../../components/live.tsx";
-import { ProblemNotice } from "../../../../components/problem.tsx";
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { statement } from "../../../../components/words.ts";
 import type { RepositoryRow } from "../../../../server/views-backups.ts";
 import { defineColumns } from "../../../../table/columns.ts";
-import { QueryTable } from "../../../../table/query-table.tsx";
+import { ListPage } from "../../../../table/list-page.tsx";
 import { useTableUrl } from "../../../../table/url-state.ts";
 import { buttonClass } from "../../../../ui/button-class.ts";
 import { Chip } from "../../../../ui/chip.tsx";
 import { Empty } from "../../../../ui/empty.tsx";
-import { Headline } from "../../../../ui/headline.tsx";
 import { DayTime } from "../../../../ui/time.tsx";
 
-const pageSize = 50;
 const sorts = ["name", "stored", "health"] as const;
 
 const columns = defineColumns<RepositoryRow>([
@@ -97,10 +94,7 @@ const columns = defineColumns<RepositoryRow>([
 export default function RepositoriesPage() {
 	const url = useTableUrl(sorts);
 	const repositories = useQuery(
-		useTRPC().repositories.list.queryOptions(
-			{ page: url.page, pageSize, sort: url.sort, direction: url.direction, filter: url.filter },
-			{ placeholderData: keepPreviousData },
-		),
+		useTRPC().repositories.list.queryOptions(url.request, { placeholderData: keepPreviousData }),
 	);
 	useLive(["repositories"]);
 	const add = (
@@ -111,36 +105,25 @@ export default function RepositoriesPage() {
 	);
 	const bad = repositories.data?.rows.find(({ health }) => health !== "healthy" && health !== "watch");
 	return (
-		<>
-			<title>Backup repositories · Sterna</title>
-			<Headline
-				tone={bad ? "bad" : "neutral"}
-				title={bad ? `${bad.name} is ${bad.health}.` : "Backup repositories"}
-				lead="Where recovery points are kept. Everything is encrypted before it leaves a host; only the recovery key opens it."
-				actions={add}
-			/>
+		<ListPage
+			title="Backup repositories"
+			headline={bad ? { tone: "bad", sentence: `${bad.name} is ${bad.health}.` } : null}
+			lead="Where recovery points are kept. Everything is encrypted before it leaves a host; only the recovery key opens it."
+			actions={add}
+			query={repositories}
+			columns={columns}
+			url={url}
+			rowId={(row) => row.id}
+			rowName={(row) => row.name}
+			filterLabel="Filter by name"
+			nothingFits="No repository has this in its name."
+			empty={
+				<Empty title="There is no repository yet." action={add}>
+					A folder that your servers name in their configuration (a disk, an NFS mount), or an S3 bucket.
+				</Empty>
+			}
+		>
 			<BackupSection />
-			{repositories.error && <ProblemNotice error={repositories.error} onRetry={() => void repositories.refetch()} />}
-			<QueryTable
-				caption="Backup repositories"
-				columns={columns}
-				url={url}
-				rows={repositories.data?.rows}
-				total={repositories.data?.total ?? 0}
-				pageSize={pageSize}
-				rowId={(row) => row.id}
-				rowName={(row) => row.name}
-				filterLabel="Filter by name"
-				empty={
-					url.filter ? (
-						<Empty title="No repository has such a name.">Take something out of the filter.</Empty>
-					) : (
-						<Empty title="There is no repository yet." action={add}>
-							A folder that your servers name in their configuration (a disk, an NFS mount), or an S3 bucket.
-						</Empty>
-					)
-				}
-			/>
-		</>
+		</ListPage>
 	);
 }
