@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GuestReport } from "@sterna/shared/guest";
 import { z } from "zod";
+import { probeMemory } from "../scripts/system/qemu.ts";
 import { run } from "../scripts/system/run.ts";
 import { type Hardware, makeHardware } from "./hardware.ts";
 import type { DemoServerNetwork } from "./network.ts";
@@ -106,6 +107,7 @@ function configOf(request: ServerRequest, hardware: Hardware) {
 		networks: [network.bridge ? { name: "lan", bridge: network.bridge } : { name: "lan", user: true }],
 		qemuSystem: request.qemu.system,
 		qemuImg: request.qemu.img,
+		probeMemory,
 		sysroot: hardware.sysroot,
 		memoryBytes: request.memoryBytes,
 		metricsPeriodMs: 2000,

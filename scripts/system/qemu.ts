@@ -38,6 +38,9 @@ const qemuPackages = [
 	"ipxe-qemu",
 ];
 const programs = ["qemu-system-x86_64", "qemu-img", "qemu-nbd", "qemu-io", "qemu-storage-daemon"];
+/** `probeMemory` of all drivers that this checkout starts: one look at the machine does for demo, tests and benchmarks. */
+export const probeMemory = resolve(import.meta.dirname, "../../.sterna/probe.json");
+
 const stampName = "sterna-stamp.json";
 
 /**

@@ -12,6 +12,7 @@ test("without a configuration a server has a local pool and QEMU's own network",
 		pools: [{ name: "local", kind: "local", path: join(dataDir, "pools", "local") }],
 		networks: [{ name: "user", user: true }],
 		imagesDir: join(dataDir, "images"),
+		probeMemory: join(dataDir, "probe.json"),
 	});
 });
 

@@ -50,6 +50,8 @@ const ConfigFile = z.strictObject({
 	driver: z.enum(["qemu", "simulated"]).default("qemu"),
 	qemuSystem: z.string().min(1).default("qemu-system-x86_64"),
 	qemuImg: z.string().min(1).default("qemu-img"),
+	/** File in which is remembered whether KVM runs guests here; agents on one machine may share one. */
+	probeMemory: AbsolutePath.optional(),
 	/** What the sensors and facts take for the root of `/proc` and `/sys`. */
 	sysroot: AbsolutePath.default("/"),
 	/** What guests may use together, when that is less than the server has. */
@@ -67,6 +69,7 @@ const ConfigFile = z.strictObject({
 export type AgentConfig = z.output<typeof ConfigFile> & {
 	pools: z.output<typeof PoolConfig>[];
 	imagesDir: string;
+	probeMemory: string;
 };
 export type AgentConfigInput = z.input<typeof ConfigFile>;
 
@@ -78,7 +81,12 @@ export function completeConfig(input: unknown, dataDir: string): AgentConfig {
 	refuseDoubles("network", config.networks);
 	refuseDoubles("repository folder", config.repositories);
 	for (const repository of config.repositories) refuseSharedFate(repository, pools, dataDir);
-	return { ...config, pools, imagesDir: config.imagesDir ?? join(dataDir, "images") };
+	return {
+		...config,
+		pools,
+		imagesDir: config.imagesDir ?? join(dataDir, "images"),
+		probeMemory: config.probeMemory ?? join(dataDir, "probe.json"),
+	};
 }
 
 /** Reads `<dataDir>/config.json`, or the defaults when there is none. @throws {SternaError} `invalid` naming the file. */

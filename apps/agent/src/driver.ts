@@ -15,7 +15,7 @@ export async function openDriver(config: AgentConfig, dataDir: string): Promise<
 		system: await findProgram(config.qemuSystem, "qemuSystem"),
 		img: await findProgram(config.qemuImg, "qemuImg"),
 	};
-	return new QemuHypervisor({ programs, runFolder });
+	return new QemuHypervisor({ programs, runFolder, probeMemory: config.probeMemory });
 }
 
 /** A path as it is, a name as the shell finds it. */

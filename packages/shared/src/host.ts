@@ -8,7 +8,7 @@ import { StoragePool } from "./volume.ts";
 /** What an agent found when it tried the machine's ways to run a guest. */
 export const AcceleratorProbe = z.strictObject({
 	accelerator: Accelerator,
-	/** Why it is this one, as a sentence: `/dev/kvm opens, but a boot payload did not answer within 3 s`. */
+	/** Why it is this one, as a sentence: `/dev/kvm is there, but a boot payload did not answer in 2 s of processor time`. */
 	reason: z.string().max(1000),
 });
 export type AcceleratorProbe = z.infer<typeof AcceleratorProbe>;

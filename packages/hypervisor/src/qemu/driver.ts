@@ -49,6 +49,8 @@ export interface QemuOptions {
 	programs: { system: string; img: string };
 	/** Folder for sockets, logs and records of the guests' processes. Short: unix socket paths are at most 107 bytes. */
 	runFolder: string;
+	/** File in which the answer of `probe` is remembered; without it each driver looks at its machine anew. */
+	probeMemory?: string;
 }
 
 /** Guests as QEMU processes: one each, confined, in a session of its own. Each verb is a module; here they meet their guest. */

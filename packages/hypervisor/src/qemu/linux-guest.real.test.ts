@@ -7,7 +7,7 @@ import { MiB } from "@sterna/shared/units";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildGuestImage } from "../../../../demo/guest/build.ts";
 import { guestCommandLine } from "../../../../demo/guest/command-line.ts";
-import { ensureQemu } from "../../../../scripts/system/qemu.ts";
+import { ensureQemu, probeMemory } from "../../../../scripts/system/qemu.ts";
 import type { StartRequest } from "../hypervisor.ts";
 import { askRescue } from "../testing/rescue.ts";
 import { readSerial, until } from "../testing/site.ts";
@@ -30,7 +30,7 @@ beforeAll(async () => {
 	const [kernelPath, initrdPath] = [join(folder, "vmlinuz"), join(folder, "initrd")];
 	await copyFile(image.kernel, kernelPath);
 	await copyFile(image.initrd, initrdPath);
-	driver = new QemuHypervisor({ programs: { system, img }, runFolder: join(folder, "run") });
+	driver = new QemuHypervisor({ programs: { system, img }, runFolder: join(folder, "run"), probeMemory });
 	await driver.adopt();
 	const volumeId = newId(VolumeId);
 	const commandLine = guestCommandLine({ name: "files-1", load: "tree", treeMs: 100 });

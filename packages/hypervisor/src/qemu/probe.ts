@@ -1,42 +1,62 @@
-import { spawn } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import { GuestId } from "@sterna/shared/ids";
-import { printable } from "@sterna/shared/names";
 import type { HypervisorFacts } from "../hypervisor.ts";
+import { bootPayload, type Patience, payloadDisk, type Trial } from "./boot-payload.ts";
 import { checkReachable, confine, confinedCommand, giveTo } from "./confinement.ts";
+import { type Outcome, readCircumstances, readKvm, recall, remember } from "./probe-memory.ts";
 import { runTool } from "./tool.ts";
 
-const payloadDeadlineMs = 3000;
 const probeId = GuestId.parse("00000000-0000-4000-8000-000000000000");
+/** Software emulation is the last resort: it is waited for longer. */
+const usualPatience = {
+	kvm: { processorMs: 2000, wallMs: 10_000 },
+	tcg: { processorMs: 30_000, wallMs: 30_000 },
+};
 
-/** boot-sectors/probe.s: goes to 64-bit mode, counts with SSE, changes its page tables, prints `boots`. */
-const payload = bootSector(
-	"fa31c08ed88ec08ed0bc007cbf0010b90018fcf3ab66c70600100320000066c70600200330000066c7060030830000000f20e0660d200600000f22e066b8001000000f22d866b9800000c00f32660d000100000f300f0116e87c0f20c06683e0fb660d030000800f22c0ea6f7c0800b8100000008ed08ed848c7c4007c000031c00fa2660f6ec0660ffec0c7042500200000033000000f20d80f22d848b8f0debc9a7856341248c1c0203d785634127513488d350f00000066baf803ac84c07403eeebf8f4ebfd626f6f74730a006690000000000000000000000000009a200000000000009200001700d07c",
-);
-const payloadText = "boots";
+export interface ProbeOptions {
+	programs: { system: string };
+	runFolder: string;
+	/** File for what a look at this machine told, shared by all that look at it as the same user; none: looked each time. */
+	probeMemory?: string;
+}
 
 /**
  * What this machine's QEMU can do. A /dev/kvm that opens proves nothing (nested and software variants accept a guest
  * and never run its kernel), so a payload that does what a kernel does first has to answer through it.
+ *
+ * The answer is remembered while nothing has changed that it follows from, but for one that another try might change:
+ * where QEMU gave up by itself (another hypervisor held the processor's virtualization) or was not given its time, the
+ * next start of the driver looks again, so that no host stays on software emulation for a reason that has passed.
  * @throws {SternaError} `unavailable` when not even software emulation runs.
  */
-export async function probeMachine(options: {
-	programs: { system: string };
-	runFolder: string;
-}): Promise<HypervisorFacts> {
-	const { system } = options.programs;
-	const qemuVersion = await readVersion(system);
+export async function probeMachine(
+	{ programs: { system }, runFolder, probeMemory }: ProbeOptions,
+	patience: { kvm: Patience; tcg: Patience } = usualPatience,
+): Promise<HypervisorFacts> {
+	const version = await readVersion(system);
+	const facts = (outcome: Outcome) => ({ qemuVersion: version.number, ...outcome, simulated: false });
+	// Before the look: what changes while it lasts must not pass for what was looked at.
+	const circumstances = probeMemory === undefined ? null : await readCircumstances(system, version.text);
+	const known = probeMemory && circumstances ? await recall(probeMemory, circumstances) : null;
+	if (known) return facts(known);
+
 	const machineTypes = await readMachineTypes(system);
-	const kvm = await tryAccelerator(system, options.runFolder, "kvm");
-	if (kvm === null) {
-		const reason = "a boot payload ran on the processor's virtualization (KVM)";
-		return { qemuVersion, machineTypes, probe: { accelerator: "kvm", reason }, simulated: false };
+	const kvm = await tryAccelerator(system, runFolder, "kvm", patience.kvm);
+	if (!kvm.runs) {
+		const tcg = await tryAccelerator(system, runFolder, "tcg", patience.tcg);
+		if (!tcg.runs) throw new SternaError("unavailable", `QEMU cannot run a guest on this machine: ${tcg.reason}`);
 	}
-	const tcg = await tryAccelerator(system, options.runFolder, "tcg");
-	if (tcg !== null) throw new SternaError("unavailable", `QEMU cannot run a guest on this machine: ${tcg}`);
-	return { qemuVersion, machineTypes, probe: { accelerator: "tcg", reason: kvm }, simulated: false };
+	const outcome: Outcome = {
+		machineTypes,
+		probe: kvm.runs
+			? { accelerator: "kvm", reason: "a boot payload ran on the processor's virtualization (KVM)" }
+			: { accelerator: "tcg", reason: kvm.reason },
+	};
+	const isFinal = kvm.runs || kvm.isFinal;
+	if (probeMemory && circumstances && isFinal) await remember(probeMemory, circumstances, outcome);
+	return facts(outcome);
 }
 
 /** Versioned q35 machine types out of `-machine help`, newest first. */
@@ -58,7 +78,7 @@ export function chooseMachine({ machineTypes, qemuVersion }: HypervisorFacts, wa
 	});
 }
 
-async function readVersion(system: string): Promise<string> {
+async function readVersion(system: string): Promise<{ number: string; text: string }> {
 	const text = await runTool({
 		program: system,
 		arguments: ["--version"],
@@ -67,7 +87,7 @@ async function readVersion(system: string): Promise<string> {
 	});
 	const match = /version (\d+)\.(\d+)\.(\d+)/.exec(text);
 	if (!match) throw new SternaError("unavailable", `${system} does not say its version`);
-	return match.slice(1, 4).join(".");
+	return { number: match.slice(1, 4).join("."), text };
 }
 
 async function readMachineTypes(system: string): Promise<string[]> {
@@ -77,20 +97,26 @@ async function readMachineTypes(system: string): Promise<string[]> {
 	);
 }
 
-/** Null when the payload answered; otherwise why it did not, as a sentence. */
-async function tryAccelerator(system: string, runFolder: string, accelerator: "kvm" | "tcg"): Promise<string | null> {
+async function tryAccelerator(
+	system: string,
+	runFolder: string,
+	accelerator: "kvm" | "tcg",
+	patience: Patience,
+): Promise<Trial> {
+	if (accelerator === "kvm" && (await readKvm()) === null) {
+		return { runs: false, reason: "this machine has no /dev/kvm: guests run in software emulation", isFinal: true };
+	}
 	const folder = join(runFolder, `probe-${process.pid}-${accelerator}`);
 	try {
 		const confinement = await confine(probeId, accelerator === "kvm");
 		await mkdir(folder, { recursive: true, mode: 0o711 });
 		const image = join(folder, "boot");
-		await writeFile(image, payload, { mode: 0o600 });
+		await writeFile(image, payloadDisk, { mode: 0o600 });
 		await giveTo(confinement.uid, image);
 		await checkReachable(confinement.uid, image);
-		return await boot(confinedCommand([system, ...probeArgv(accelerator, image)], confinement), accelerator);
-	} catch (error) {
-		if (accelerator === "tcg") throw error;
-		return "this machine has no /dev/kvm: guests run in software emulation";
+		const command = confinedCommand([system, ...probeArgv(accelerator, image)], confinement);
+		const subject = accelerator === "kvm" ? "/dev/kvm is there, but a boot payload" : "a boot payload";
+		return await bootPayload(command, subject, patience);
 	} finally {
 		await rm(folder, { recursive: true, force: true });
 	}
@@ -106,46 +132,4 @@ function probeArgv(accelerator: "kvm" | "tcg", image: string): string[] {
 		...["-device", JSON.stringify({ driver: "virtio-blk-pci", drive: "boot", bootindex: 1 })],
 		...["-chardev", "stdio,id=serial,signal=off", "-device", "isa-serial,chardev=serial"],
 	];
-}
-
-function boot(command: string[], accelerator: "kvm" | "tcg"): Promise<string | null> {
-	const [program = "", ...args] = command;
-	const qemu = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], cwd: "/" });
-	// Software emulation is the last resort; a machine that is busy must not lose it.
-	const deadlineMs = accelerator === "kvm" ? payloadDeadlineMs : 10 * payloadDeadlineMs;
-	return new Promise((fulfil) => {
-		let serial = "";
-		let words = "";
-		let late = false;
-		const timer = setTimeout(() => {
-			late = true;
-			qemu.kill("SIGKILL");
-		}, deadlineMs);
-		qemu.stdout.setEncoding("utf8").on("data", (text: string) => {
-			serial = (serial + text).slice(-4096);
-			if (serial.includes(payloadText)) qemu.kill("SIGKILL");
-		});
-		qemu.stderr.setEncoding("utf8").on("data", (text: string) => {
-			words = (words + text).slice(0, 4096);
-		});
-		qemu.on("error", (error) => {
-			words = error.message;
-		});
-		qemu.on("close", () => {
-			clearTimeout(timer);
-			if (serial.includes(payloadText)) return fulfil(null);
-			const subject = accelerator === "kvm" ? "/dev/kvm is there, but a boot payload" : "a boot payload";
-			const how = late ? `did not answer within ${deadlineMs / 1000} s` : "ended QEMU";
-			const said = words.split("\n").find((line) => line !== "" && !line.includes("warning:"));
-			fulfil(`${subject} ${how}${said ? ` (${printable(said.replace(/^.*?qemu-system-\w+: /, ""), 200)})` : ""}`);
-		});
-	});
-}
-
-/** One sector with its signature, in a disk of 1 MiB. */
-function bootSector(code: string): Buffer {
-	const disk = Buffer.alloc(1024 * 1024);
-	disk.write(code, "hex");
-	disk.writeUInt16LE(0xaa55, 510);
-	return disk;
 }

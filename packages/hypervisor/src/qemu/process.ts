@@ -113,8 +113,19 @@ export async function readUsage(
 ): Promise<{ cpuTimeMs: number; residentBytes: number } | null> {
 	const fields = await readStat(identity.pid);
 	if (fields === null || Number(fields[19]) !== identity.startTicks) return null;
-	// Clock ticks of user space are 10 ms and pages 4 KiB on every x86-64 Linux.
-	return { cpuTimeMs: (Number(fields[11]) + Number(fields[12])) * 10, residentBytes: Number(fields[21]) * 4096 };
+	// Pages are 4 KiB on every x86-64 Linux.
+	return { cpuTimeMs: cpuTimeMsIn(fields), residentBytes: Number(fields[21]) * 4096 };
+}
+
+/** CPU time that a child of ours has used; null when it has ended. @throws when it cannot be looked at. */
+export async function readCpuTimeMs(childPid: number): Promise<number | null> {
+	const fields = await readStat(childPid);
+	return fields === null ? null : cpuTimeMsIn(fields);
+}
+
+/** Clock ticks of user space are 10 ms on every x86-64 Linux. */
+function cpuTimeMsIn(stat: readonly string[]): number {
+	return (Number(stat[11]) + Number(stat[12])) * 10;
 }
 
 /** Null when there is no such process. @throws when it cannot be looked at: no more files can be opened. */

@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ensureQemu } from "../../../../scripts/system/qemu.ts";
+import { ensureQemu, probeMemory } from "../../../../scripts/system/qemu.ts";
 import type { VolumeLocation } from "../hypervisor.ts";
 import { QemuHypervisor } from "../qemu/driver.ts";
 import { runTool } from "../qemu/tool.ts";
@@ -33,7 +33,7 @@ export async function makeQemuUnderTest(): Promise<QemuUnderTest> {
 		programs,
 		runFolder,
 		image: { path: image, format: "raw" },
-		open: (server) => new QemuHypervisor({ programs, runFolder: runFolder(server) }),
+		open: (server) => new QemuHypervisor({ programs, runFolder: runFolder(server), probeMemory }),
 		kill: async (driver, guestId) => {
 			const { pid } = await driver.inspect(guestId);
 			if (pid === null) throw new Error("the guest has no process");

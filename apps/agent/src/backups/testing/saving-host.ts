@@ -16,7 +16,7 @@ import type { CallName, Input, Output } from "@sterna/shared/protocol/commands";
 import type { Endpoint } from "@sterna/shared/protocol/rpc";
 import { formatRepositoryKey } from "@sterna/shared/repository-key";
 import { MiB } from "@sterna/shared/units";
-import { ensureQemu } from "../../../../../scripts/system/qemu.ts";
+import { ensureQemu, probeMemory } from "../../../../../scripts/system/qemu.ts";
 import type { AgentConfigInput } from "../../config.ts";
 import { TestConsole } from "../../fixtures/test-console.ts";
 import { joinConsole } from "../../identity/join.ts";
@@ -56,6 +56,7 @@ export class SavingHost {
 			listenAddress: "127.0.0.1",
 			qemuSystem: qemu.system,
 			qemuImg: qemu.img,
+			probeMemory,
 			repositories: repositories.map((name) => ({ name, path: join(folder, name) })),
 			...more,
 		};

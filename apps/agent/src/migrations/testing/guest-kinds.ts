@@ -6,7 +6,7 @@ import { GuestId, newId, VolumeId } from "@sterna/shared/ids";
 import { MiB } from "@sterna/shared/units";
 import { buildGuestImage } from "../../../../../demo/guest/build.ts";
 import { guestCommandLine } from "../../../../../demo/guest/command-line.ts";
-import { ensureQemu } from "../../../../../scripts/system/qemu.ts";
+import { ensureQemu, probeMemory } from "../../../../../scripts/system/qemu.ts";
 import type { AgentConfigInput } from "../../config.ts";
 
 /** One sign of life on a guest's serial line. */
@@ -79,7 +79,7 @@ export const qemuKind: GuestKind = {
 		await mkdir(folder, { recursive: true, mode: 0o711 });
 		await copyFile(image.kernel, join(folder, "vmlinuz"));
 		await copyFile(image.initrd, join(folder, "initrd"));
-		return { qemuSystem: qemu.system, qemuImg: qemu.img };
+		return { qemuSystem: qemu.system, qemuImg: qemu.img, probeMemory };
 	},
 	beatsAreSaidOnce: true,
 	beats: (log) =>
