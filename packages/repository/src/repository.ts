@@ -1,6 +1,9 @@
 import type { RecoveryPoint, RepositoryDamage, RepositoryKey, RepositoryUsage } from "@sterna/shared/backup";
 import type { PointId, RepositoryId, VolumeId } from "@sterna/shared/ids";
+import type { ReaderId } from "./format/records.ts";
 import type { Storage } from "./storage.ts";
+
+export { ReaderId } from "./format/records.ts";
 
 /**
  * A repository, opened: what `docs/backup-format.md` describes. `openRepository` and `createRepository` in `open.ts` make one.
@@ -21,7 +24,18 @@ export interface Repository {
 	beginSession(request: { pointId: PointId; parentPointId: PointId | null }): Promise<WriteSession>;
 	/** Makes sure that a session that was never committed can never be: for one whose writer is gone. Committed: `false`, no change. */
 	abandonSession(pointId: PointId): Promise<boolean>;
-	openPoint(pointId: PointId): Promise<PointReader>;
+	/**
+	 * Opens a visible point. With a `readerId` it is held: whatever is pruned meanwhile, no collection frees what the point
+	 * needs, until `endReading`. Opened again with the same id it goes on where an earlier life ended, pruned or not. A reader
+	 * that is neither open nor opened again for an hour or more is taken for dead, and its hold goes. A place that takes
+	 * nothing (`forbidden`, `no_capacity`) is read without a hold.
+	 *
+	 * @throws {SternaError} `not_found` when the point is not visible, or was freed. The same later from every method of the
+	 * reader that meets what was freed because the hold was lost, or there was none: never `invalid`, which is damage.
+	 */
+	openPoint(pointId: PointId, hold?: { readerId: ReaderId }): Promise<PointReader>;
+	/** Lets go of what `openPoint` holds. None: no change. Close the reader before. */
+	endReading(readerId: ReaderId): Promise<void>;
 	/**
 	 * The volumes of a point that refer to blocks that a scrub noted as suspect: the next run reads them whole, so that they
 	 * are written again. While nothing is suspect, which is almost always, this answers at once.
@@ -96,5 +110,6 @@ export interface PointReader {
 		sink: (offset: number, data: Uint8Array) => Promise<void>,
 		options: UpkeepOptions,
 	): Promise<void>;
+	/** Ends reading in this process; a hold stays for whoever goes on, until `endReading`. */
 	close(): Promise<void>;
 }

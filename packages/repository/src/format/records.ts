@@ -27,6 +27,21 @@ export const SessionRecord = z.strictObject({
 });
 export type SessionRecord = z.infer<typeof SessionRecord>;
 
+/** Who reads a point for a longer time: a restore's or a view's own id. */
+export const ReaderId = z
+	.uuid()
+	.transform((text) => text.toLowerCase())
+	.brand<"ReaderId">();
+export type ReaderId = z.infer<typeof ReaderId>;
+
+/** A live reader: `readers/<readerId>`. What it reads is not freed, also when it is pruned. */
+export const ReaderRecord = z.strictObject({
+	pointId: PointId,
+	/** Changes now and then while the reader lives. */
+	beat: z.int().min(0),
+});
+export type ReaderRecord = z.infer<typeof ReaderRecord>;
+
 /** One round of collection: `collections/<n>`. Finished ones keep their number taken. */
 export const CollectionRecord = z.strictObject({
 	finished: z.boolean(),
@@ -40,6 +55,11 @@ export const CollectionRecord = z.strictObject({
 	markedAt: TimestampMs,
 	/** The sessions that were there, and their beats: one that has not moved by a later round is dead. */
 	sessions: z.array(z.strictObject({ pointId: PointId, beat: z.int().min(0) })).max(100_000),
+	/** The same of readers. Rounds of before there were any say nothing of them. */
+	readers: z
+		.array(z.strictObject({ readerId: ReaderId, beat: z.int().min(0) }))
+		.max(100_000)
+		.default([]),
 });
 export type CollectionRecord = z.infer<typeof CollectionRecord>;
 
@@ -76,6 +96,7 @@ export const PrunedRecord = z.strictObject({});
 export const pointsPrefix = "points/";
 export const prunedPrefix = "pruned/";
 export const sessionsPrefix = "sessions/";
+export const readersPrefix = "readers/";
 export const collectionsPrefix = "collections/";
 export const ledgerPrefix = "ledger/";
 export const suspectPrefix = "suspect/";
@@ -85,6 +106,7 @@ export const movedPrefix = "moved/";
 export const pointKey = (pointId: PointId) => `${pointsPrefix}${lowerCase(pointId)}`;
 export const prunedKey = (pointId: PointId) => `${prunedPrefix}${lowerCase(pointId)}`;
 export const sessionKey = (pointId: PointId) => `${sessionsPrefix}${lowerCase(pointId)}`;
+export const readerKey = (readerId: ReaderId) => `${readersPrefix}${readerId}`;
 export const ledgerKey = (pointId: PointId) => `${ledgerPrefix}${lowerCase(pointId)}`;
 export const suspectKey = (packId: PackId) => `${suspectPrefix}${packId}`;
 export const movedKey = (packId: PackId) => `${movedPrefix}${packId}`;
@@ -96,6 +118,12 @@ export function pointIdOfKey(prefix: string, key: string): PointId | null {
 	const text = key.slice(prefix.length);
 	const parsed = PointId.safeParse(text);
 	return key.startsWith(prefix) && parsed.success && text === text.toLowerCase() ? parsed.data : null;
+}
+
+/** The reader that a key is of; null for a key that is none. */
+export function readerIdOfKey(key: string): ReaderId | null {
+	const parsed = ReaderId.safeParse(key.slice(readersPrefix.length));
+	return parsed.success && key === readerKey(parsed.data) ? parsed.data : null;
 }
 
 /** The number of a collection's key; null for a key that is none. */

@@ -28,18 +28,20 @@ export async function fetchBlocks(
 	read: PlannedRead,
 	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
 ): Promise<Fetched> {
-	const first = await fetchPlaced(opened, read, buffer);
-	const fetched: Fetched = { pieces: first.pieces, damaged: [] };
-	const elsewhere: WantedBlock[] = [];
-	for (const lost of first.damaged) {
-		const moved = await opened.packs.moved(lost.reference);
-		if (moved) elsewhere.push({ block: lost.block, reference: moved });
-		else fetched.damaged.push(lost);
-	}
-	for (const again of planReads(elsewhere, opened.config.blockSizeBytes)) {
-		const { pieces, damaged } = await fetchPlaced(opened, again, buffer);
-		fetched.pieces.push(...pieces);
-		fetched.damaged.push(...damaged);
+	const fetched: Fetched = { pieces: [], damaged: [] };
+	// Where a note leads to may have been compacted since the note was read: so each place is followed until none leads on.
+	for (let reads = [read]; reads.length > 0; ) {
+		const elsewhere: WantedBlock[] = [];
+		for (const planned of reads) {
+			const { pieces, damaged } = await fetchPlaced(opened, planned, buffer);
+			fetched.pieces.push(...pieces);
+			for (const lost of damaged) {
+				const moved = await opened.packs.moved(lost.reference);
+				if (moved) elsewhere.push({ block: lost.block, reference: moved });
+				else fetched.damaged.push(lost);
+			}
+		}
+		reads = planReads(elsewhere, opened.config.blockSizeBytes);
 	}
 	return fetched;
 }

@@ -2,6 +2,7 @@ import type { RecoveryPoint } from "@sterna/shared/backup";
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId, VolumeId } from "@sterna/shared/ids";
 import type { Manifest } from "../format/manifest.ts";
+import type { ReaderId } from "../format/records.ts";
 import { isHole, referenceBytes } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
 import type { PointReader, UpkeepOptions } from "../repository.ts";
@@ -9,6 +10,7 @@ import { fanout } from "../tree/geometry.ts";
 import { NodeSource } from "../tree/node-source.ts";
 import { TreeReader } from "../tree/tree-reader.ts";
 import { fetchBlocks } from "./block-fetch.ts";
+import { type Hold, holdPoint, isFreed } from "./hold.ts";
 import { readVisiblePoint } from "./points.ts";
 import { planReads, type WantedBlock } from "./read-plan.ts";
 import { addWanted, restoreVolume } from "./restore.ts";
@@ -23,8 +25,14 @@ interface OpenVolume {
 }
 
 /** See `Repository.openPoint`. */
-export async function openPoint(opened: Opened, pointId: PointId): Promise<PointReader> {
-	return new OpenPoint(opened, await readVisiblePoint(opened, pointId));
+export async function openPoint(
+	opened: Opened,
+	pointId: PointId,
+	reader?: { readerId: ReaderId },
+): Promise<PointReader> {
+	if (!reader) return new OpenPoint(opened, await readVisiblePoint(opened, pointId), null);
+	const { manifest, hold } = await holdPoint(opened, { pointId, ...reader });
+	return new OpenPoint(opened, manifest, hold);
 }
 
 class OpenPoint implements PointReader {
@@ -33,8 +41,11 @@ class OpenPoint implements PointReader {
 	readonly #volumes: Map<VolumeId, OpenVolume>;
 	readonly #kept = new Map<string, Uint8Array>();
 
-	constructor(opened: Opened, { point, roots }: Manifest) {
+	readonly #hold: Hold | null;
+
+	constructor(opened: Opened, { point, roots }: Manifest, hold: Hold | null) {
 		this.point = point;
+		this.#hold = hold;
 		this.#opened = opened;
 		const nodes = new NodeSource(opened);
 		this.#volumes = new Map(
@@ -57,7 +68,7 @@ class OpenPoint implements PointReader {
 		};
 		const wanted: WantedBlock[] = [];
 		const [first, end] = [Math.floor(offset / size), Math.ceil((offset + lengthBytes) / size)];
-		await this.#naming(volume, first, end, async () => {
+		await this.#explaining(volume, first, end, async () => {
 			for await (const { from, to, leaf } of volume.tree.leaves(first, end)) {
 				if (leaf) addWanted(wanted, leaf, from, to);
 			}
@@ -70,7 +81,7 @@ class OpenPoint implements PointReader {
 		await Promise.all(
 			planReads(missing, size).map(async (planned) => {
 				const { pieces, damaged } = await fetchBlocks(this.#opened, planned, (bytes) => new Uint8Array(bytes));
-				if (damaged.length > 0) throw this.#damaged(volume, damaged);
+				if (damaged.length > 0) throw await this.#missing(this.#damaged(volume, damaged));
 				for (const { content, blocks } of pieces) {
 					for (const [index, block] of blocks.entries()) {
 						const plain = content.subarray(index * size, (index + 1) * size);
@@ -87,8 +98,12 @@ class OpenPoint implements PointReader {
 		const volume = this.#volume(volumeId, offset, lengthBytes);
 		const size = this.#opened.config.blockSizeBytes;
 		const end = offset + lengthBytes;
+		const [firstBlock, endBlock] = [Math.floor(offset / size), Math.ceil(end / size)];
+		const leaves = volume.tree.leaves(firstBlock, endBlock)[Symbol.asyncIterator]();
+		const nextLeaf = () => this.#explaining(volume, firstBlock, endBlock, () => leaves.next());
 		let run: { from: number; zero: boolean } | undefined;
-		for await (const { from, to, leaf } of volume.tree.leaves(Math.floor(offset / size), Math.ceil(end / size))) {
+		for (let next = await nextLeaf(); !next.done; next = await nextLeaf()) {
+			const { from, to, leaf } = next.value;
 			for (let block = from; block < to; block = leaf ? block + 1 : to) {
 				const zero: boolean = !leaf || isHole(leaf, (block % fanout) * referenceBytes);
 				if (run && run.zero === zero) continue;
@@ -107,13 +122,14 @@ class OpenPoint implements PointReader {
 	): Promise<void> {
 		const volume = this.#volume(volumeId, 0, 0);
 		const damaged = (blocks: readonly WantedBlock[]) => this.#damaged(volume, blocks);
-		await this.#naming(volume, 0, volume.tree.blocks, () =>
+		await this.#explaining(volume, 0, volume.tree.blocks, () =>
 			restoreVolume(this.#opened, volume.tree, sink, { ...options, damaged }),
 		);
 	}
 
 	async close(): Promise<void> {
 		this.#kept.clear();
+		await this.#hold?.stop();
 	}
 
 	#volume(volumeId: VolumeId, offset: number, lengthBytes: number): OpenVolume {
@@ -126,18 +142,28 @@ class OpenPoint implements PointReader {
 		throw new SternaError("invalid", `bytes ${offset}-${offset + lengthBytes} are outside of volume ${volumeId}`);
 	}
 
-	/** A damaged tree node is told with the bytes that it hides. */
-	async #naming<T>(volume: OpenVolume, first: number, end: number, read: () => Promise<T>): Promise<T> {
+	/** A damaged tree node is told with the bytes that it hides. What a collection freed is no damage. */
+	async #explaining<T>(volume: OpenVolume, first: number, end: number, read: () => Promise<T>): Promise<T> {
 		try {
 			return await read();
 		} catch (error) {
-			if (!(error instanceof SternaError) || error.code !== "invalid" || error instanceof DamagedBytes) throw error;
+			if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
+			if (error instanceof DamagedBytes) throw await this.#missing(error);
 			const size = this.#opened.config.blockSizeBytes;
-			throw new DamagedBytes(volume.volumeId, first * size, end * size, this.point, error);
+			throw await this.#missing(new DamagedBytes(volume.volumeId, first * size, end * size, this.point, error));
 		}
 	}
 
-	#damaged(volume: OpenVolume, blocks: readonly WantedBlock[]): SternaError {
+	async #missing(damage: DamagedBytes): Promise<SternaError> {
+		const { pointId, guestName } = this.point;
+		if (!(await isFreed(this.#opened, pointId))) return damage;
+		return new SternaError("not_found", `recovery point ${pointId} of ${guestName} was removed while it was read`, {
+			cure: "read another point",
+			cause: damage,
+		});
+	}
+
+	#damaged(volume: OpenVolume, blocks: readonly WantedBlock[]): DamagedBytes {
 		const size = this.#opened.config.blockSizeBytes;
 		const numbers = blocks.map(({ block }) => block);
 		return new DamagedBytes(

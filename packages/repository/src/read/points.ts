@@ -48,7 +48,11 @@ export async function readVisiblePoint(place: RecordPlace, pointId: PointId): Pr
 	const pruned = (await place.storage.size(prunedKey(pointId))) !== null;
 	const record = pruned ? null : await readPoint(place, pointId).catch(nullIfGone);
 	if (record?.is === "point") return record;
-	throw new SternaError("not_found", `there is no recovery point ${pointId} in this repository`);
+	throw noSuchPoint(pointId);
+}
+
+export function noSuchPoint(pointId: PointId): SternaError {
+	return new SternaError("not_found", `there is no recovery point ${pointId} in this repository`);
 }
 
 function nullIfGone(error: unknown): null {

@@ -67,7 +67,7 @@ export class S3Client {
 		for (let attempt = 1; ; attempt++) {
 			const answer = await this.#attempt(request);
 			if (answer instanceof Error) {
-				if (attempt === attempts) throw unreachable(request.what, answer);
+				if (attempt === attempts) throw unreachable(new URL(this.#url).host, request.what, answer);
 				repeated = true;
 			} else if (request.expected.includes(answer.status)) {
 				return { ...answer, repeated };
@@ -115,11 +115,11 @@ function errorCode(body: Uint8Array): string | null {
 	}
 }
 
-function unreachable(what: string, cause: Error): SternaError {
+function unreachable(host: string, what: string, cause: Error): SternaError {
 	const late = cause.name === "TimeoutError";
 	return new SternaError(
 		"unavailable",
-		`${what}: the S3 server ${late ? "does not answer in time" : "cannot be reached"}`,
+		`the S3 server ${host} ${late ? "does not answer in time" : "cannot be reached"} (asked for ${what})`,
 		{
 			cure: "look after the S3 server and the network to it; check the endpoint's address",
 			cause,
@@ -133,7 +133,7 @@ export function answerError(
 	{ bucket, what }: { bucket: string; what: string },
 ): SternaError {
 	const code = errorCode(body) ?? `status ${status}`;
-	const text = `${what}: the S3 server answered ${code}`;
+	const text = `the S3 server answered ${code} for ${what} in the bucket ${bucket}`;
 	switch (code) {
 		case "NoSuchBucket":
 			return new SternaError("unavailable", `the bucket ${bucket} is not there`, {
@@ -150,6 +150,10 @@ export function answerError(
 		case "SignatureDoesNotMatch":
 		case "InvalidAccessKeyId":
 			return new SternaError("forbidden", text, { cure: "check the access key and the secret key" });
+		case "InvalidRequest":
+			return new SternaError("invalid", text, {
+				cure: "when objects are to be locked, the bucket must have been made with Object Lock; without it, lock for 0 days",
+			});
 		case "PermanentRedirect":
 		case "AuthorizationHeaderMalformed":
 			return new SternaError("invalid", text, { cure: "check the region and the endpoint of the bucket" });

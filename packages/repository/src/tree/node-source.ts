@@ -21,11 +21,11 @@ export class NodeSource {
 
 	/** The plain bytes of a node. @throws {SternaError} `invalid` when it is damaged or missing; those of the storage. */
 	async read(reference: Reference): Promise<Uint8Array> {
-		const node = await this.#tryRead(reference);
-		if (node) return node;
-		const moved = await this.#opened.packs.moved(reference);
-		const again = moved && (await this.#tryRead(moved));
-		if (again) return again;
+		// Where a note leads to may have been compacted since: so each place is followed until none leads on.
+		for (let at: Reference | null = reference; at; at = await this.#opened.packs.moved(at)) {
+			const node = await this.#tryRead(at);
+			if (node) return node;
+		}
 		throw new SternaError(
 			"invalid",
 			`a tree node is missing or damaged: ${packKey(reference.packId)} at ${reference.offset}`,

@@ -18,7 +18,7 @@ let opened: Opened;
 
 beforeEach(async () => {
 	storage = new MemoryStorage();
-	const made = await newRepository({ storage, blockSizeBytes });
+	const made = await newRepository({ storage, blockSizeBytes, codec: inlineCodec() });
 	repository = made.repository;
 	opened = { ...(await openParts(storage, { repositoryId: made.repositoryId, key: testKey })), codec: inlineCodec() };
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId } from "@sterna/shared/ids";
+import type { Manifest } from "../format/manifest.ts";
 import { type PackId, packBelongsTo, packIdOfKey } from "../format/pack-id.ts";
 import { movedPrefix, packIdUnder, packsPrefix, suspectPrefix } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
@@ -11,7 +12,8 @@ import { finishRounds } from "./finish-round.ts";
 import { isCovered } from "./forwarded.ts";
 import { type Inventory, takeInventory } from "./inventory.ts";
 import { type Marked, mark } from "./mark.ts";
-import { createRound, forgetRounds, heldByRounds, readRounds, writeRound } from "./rounds.ts";
+import { endDeadReaders, type FoundReader, holds } from "./readers.ts";
+import { createRound, forgetRounds, heldByRounds, type Round, readRounds, writeRound } from "./rounds.ts";
 
 /**
  * One round of collection. Nobody waits for a lock; why that is safe, and against whom, says docs/decisions/0011. In short:
@@ -41,6 +43,7 @@ export async function collect(
 
 /**
  * Marks what is needed and condemns the rest. No round begins when there is nothing to condemn, to forget or to watch.
+ * A pruned point that somebody reads is needed as if it were visible, and left to a later round.
  * `supersede`: rounds that cannot be finished are closed, and this one takes over what they condemned.
  */
 async function markRound(
@@ -54,7 +57,18 @@ async function markRound(
 	const sessions = await endDeadSessions(opened, rounds, markedAt);
 	const packs = await listPacks(opened);
 	const [moved, suspects] = [await listNamed(opened, movedPrefix), await listNamed(opened, suspectPrefix)];
-	const { manifests, pruned, unreadable, live, notes } = await markVisible(opened, options);
+	const {
+		manifests,
+		pruned,
+		unreadable,
+		readers,
+		held: read,
+		live,
+		notes,
+	} = await markNeeded(opened, options, {
+		rounds,
+		markedAt,
+	});
 
 	// What a lost record had condemned and nothing needs is condemned again, too.
 	const closing = rounds.filter(({ record }) => record === null || (supersede && !record.finished));
@@ -66,14 +80,24 @@ async function markRound(
 		const pack = { packId, packBytes: packs.get(packId) ?? null, isSuspect: suspects.has(packId) };
 		if (await mayGo(opened, pack, { live, notes })) condemned.push(packId);
 	}
-	const points = [...manifests.keys(), ...unreadable].filter((id) => pruned.has(id) && !held.points.has(id));
-	if (condemned.length + points.length + sessions.length + closing.length === 0) return;
+	const leaving = [...manifests.keys(), ...unreadable].filter((id) => pruned.has(id) && !read.has(id));
+	const points = leaving.filter((id) => !held.points.has(id));
+	if (condemned.length + points.length + sessions.length + readers.length + closing.length === 0) return;
 
 	const beats = sessions.map(({ pointId, record }) => ({ pointId, beat: record.beat }));
-	const record = { finished: false, condemned, points, roundId: randomUUID(), markedAt, sessions: beats };
+	const readerBeats = readers.map(({ readerId, beat }) => ({ readerId, beat }));
+	const round = { finished: false, condemned, points, roundId: randomUUID(), markedAt };
+	const record = { ...round, sessions: beats, readers: readerBeats };
 	if (!(await createRound(opened, rounds, record))) return;
 	for (const { number } of closing) {
-		await writeRound(opened, number, { ...record, finished: true, condemned: [], points: [], sessions: [] });
+		await writeRound(opened, number, {
+			...record,
+			finished: true,
+			condemned: [],
+			points: [],
+			sessions: [],
+			readers: [],
+		});
 	}
 }
 
@@ -91,21 +115,55 @@ async function mayGo(
 	return worthCompacting(packBytes, live.bytes(packId), opened);
 }
 
-/** What visible points need. A point that is pruned under way may be gone when its tree is read: then once more without it. */
-async function markVisible(opened: Opened, options: UpkeepOptions): Promise<Inventory & Marked> {
+interface Needed extends Inventory, Marked {
+	readers: FoundReader[];
+	/** Pruned points that are needed all the same, because somebody reads them. */
+	held: Set<PointId>;
+}
+
+/**
+ * What visible points and those that somebody reads need. A point that is pruned under way may be gone when its tree is read:
+ * then once more without it. A pruned point that a round takes away, or that cannot be read whole, is held by nobody.
+ */
+async function markNeeded(
+	opened: Opened,
+	options: UpkeepOptions,
+	{ rounds, markedAt }: { rounds: readonly Round[]; markedAt: number },
+): Promise<Needed> {
+	const letGo = new Set(rounds.flatMap(({ record }) => record?.points ?? []));
 	for (;;) {
 		const inventory = await takeInventory(opened);
-		const visible = [...inventory.manifests].filter(([pointId]) => !inventory.pruned.has(pointId));
+		const { manifests, pruned } = inventory;
+		// After the marks: who reads saw none after its own object was there (`holdPoint`).
+		const readers = await endDeadReaders(opened, rounds, markedAt);
+		const held = new Set([...pruned].filter((id) => manifests.has(id) && !letGo.has(id) && holds(readers, id)));
+		const needed = [...manifests].filter(([id]) => !pruned.has(id) || held.has(id));
+		const roots = needed.map(([, manifest]) => manifest);
 		try {
-			const roots = visible.map(([, manifest]) => manifest);
-			return { ...inventory, ...(await mark(opened, roots, options)) };
+			return { ...inventory, readers, held, ...(await mark(opened, roots, options)) };
 		} catch (error) {
 			if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
-			const stillThere = await takeInventory(opened);
-			const isVisible = (pointId: PointId) => stillThere.manifests.has(pointId) && !stillThere.pruned.has(pointId);
-			if (visible.every(([pointId]) => isVisible(pointId))) throw error;
+			const now = await takeInventory(opened);
+			if (needed.some(([id]) => !now.manifests.has(id) || now.pruned.has(id) !== pruned.has(id))) continue;
+			const damaged = await damagedOf(opened, roots, options);
+			if (damaged.length === 0 || damaged.some((id) => !held.has(id))) throw error;
+			for (const id of damaged) letGo.add(id);
 		}
 	}
+}
+
+/** Those whose trees cannot be read. */
+async function damagedOf(opened: Opened, roots: readonly Manifest[], options: UpkeepOptions): Promise<PointId[]> {
+	const damaged: PointId[] = [];
+	for (const root of roots) {
+		try {
+			await mark(opened, [root], options);
+		} catch (error) {
+			if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
+			damaged.push(root.point.pointId);
+		}
+	}
+	return damaged;
 }
 
 async function listPacks(opened: Opened): Promise<Map<PackId, number>> {

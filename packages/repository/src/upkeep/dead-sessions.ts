@@ -43,11 +43,15 @@ export function isSilent(
 	rounds: readonly Pick<CollectionRecord, "markedAt" | "sessions">[],
 	now: number,
 ): boolean {
+	const { pointId, record } = session;
 	return rounds.some(
 		({ markedAt, sessions }) =>
-			Math.abs(now - markedAt) >= silentMs &&
-			sessions.some(({ pointId, beat }) => pointId === session.pointId && beat === session.record.beat),
+			isLongAgo(markedAt, now) && sessions.some((each) => each.pointId === pointId && each.beat === record.beat),
 	);
+}
+
+export function isLongAgo(markedAt: number, now: number): boolean {
+	return Math.abs(now - markedAt) >= silentMs;
 }
 
 async function bury(opened: Opened, pointId: PointId): Promise<void> {

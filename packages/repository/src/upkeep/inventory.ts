@@ -41,14 +41,15 @@ export async function readSessions(opened: Opened): Promise<FoundSession[]> {
 		if (!bytes) continue;
 		const found = await findRecord(opened, sessionKey(pointId), SessionRecord);
 		if (found.is === "there") sessions.push({ pointId, record: found.value });
-		else if (found.is === "damaged") sessions.push({ pointId, record: unreadableSession(bytes) });
+		else if (found.is === "damaged")
+			sessions.push({ pointId, record: { parentPointId: null, sawCollection: null, beat: beatOf(bytes) } });
 	}
 	return sessions;
 }
 
-function unreadableSession(bytes: Uint8Array): SessionRecord {
-	const beat = createHash("sha256").update(bytes).digest().readUIntBE(0, 6);
-	return { parentPointId: null, sawCollection: null, beat };
+/** Stands for the beat of an object that cannot be read: it changes when the object does. */
+export function beatOf(bytes: Uint8Array): number {
+	return createHash("sha256").update(bytes).digest().readUIntBE(0, 6);
 }
 
 /** The manifests of all points, visible or pruned, and which are pruned. Only of pruned ones may some be unreadable. */

@@ -19,6 +19,8 @@ import {
 	prunedKey,
 	prunedPrefix,
 	putRecord,
+	ReaderRecord,
+	readersPrefix,
 	SessionRecord,
 	SuspectRecord,
 	sessionKey,
@@ -44,6 +46,9 @@ export async function scrubRecords(opened: Opened, findings: Findings): Promise<
 	}
 	for await (const { key } of opened.storage.list(suspectPrefix)) {
 		told(findings, key, await findRecord(opened, key, SuspectRecord));
+	}
+	for await (const { key } of opened.storage.list(readersPrefix)) {
+		told(findings, key, await findRecord(opened, key, ReaderRecord));
 	}
 	await scrubWitnesses(opened, findings);
 }
