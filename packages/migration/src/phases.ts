@@ -2,31 +2,11 @@ import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { VolumeId } from "@sterna/shared/ids";
 import type { MigrationPhase } from "@sterna/shared/migration";
 import { beginConvergence, describeSteering, downtimeLimitMs, steer } from "./convergence.ts";
+import { deadlines } from "./deadlines.ts";
 import { transition } from "./handover.ts";
 import type { Move } from "./move.ts";
 import type { MemoryProgress, Steering } from "./ports.ts";
 import { abortError, pause, whileMoving, within } from "./waiting.ts";
-
-/** Deadlines of the steps, in milliseconds. */
-export const deadlines = {
-	prepareTargetMs: 60_000,
-	openStreamsMs: 15_000,
-	/** Without a byte arriving; the copying itself may take hours. */
-	diskStallMs: 20_000,
-	memoryStallMs: 10_000,
-	/** From the pause until the target has everything: what of it one step leaves, the next may take. */
-	switchOverMs: 5_000,
-	/** Between two questions whether the target has everything. */
-	pollMs: 5,
-	undoStepMs: 10_000,
-	/** Between two tries of what is tried until it works. */
-	retryMs: 1_000,
-	/** The longest time between two tries of what may wait. */
-	rareRetryMs: 300_000,
-	/** How often the source says that it is alive, and how long an incomplete target waits for that. */
-	renewMs: 15_000,
-	leaseMs: 60_000,
-} as const;
 
 /** One step of a move. `do` and `undo` can both be repeated; `undo` is right wherever `do` was interrupted. */
 export interface Phase {

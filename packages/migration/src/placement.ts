@@ -34,6 +34,9 @@ export interface Placement {
 	refused: { hostId: HostId; name: string; reason: string }[];
 }
 
+/** Why a host that is not heard is no place. */
+export const outOfReach = "out of reach";
+
 /** vCPUs per hardware thread. */
 const maxVcpuRatio = 4;
 const poolHeadroom = 0.1;
@@ -68,7 +71,7 @@ export function place(request: PlacementRequest, hosts: readonly PlacementHost[]
 function refuse({ spec, exclude, running }: PlacementRequest, host: PlacementHost): string | null {
 	const { facts } = host;
 	if (exclude.has(facts.hostId)) return "it is not to go there";
-	if (!host.online) return "out of reach";
+	if (!host.online) return outOfReach;
 	if (host.mode !== "normal") return host.mode === "maintenance" ? "in maintenance" : "being evacuated";
 	if (host.health === "degraded" || host.health === "failing") return `its health is ${host.health}`;
 	const network = spec.nics.find((nic) => !facts.networks.some((offered) => offered.name === nic.network));

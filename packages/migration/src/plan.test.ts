@@ -7,6 +7,7 @@ import { guestIdFor, guestSpec, hostFacts, hostIdFor, incomingGuest, poolIdFor }
 const target = (patch: Parameters<typeof hostFacts>[1] = {}, rest: Partial<TargetState> = {}): TargetState => ({
 	facts: hostFacts(2, patch),
 	committedMemoryBytes: 0,
+	arrivingMemoryBytes: 0,
 	guests: [],
 	...rest,
 });
@@ -49,6 +50,12 @@ describe("a target that is asked to take a guest", () => {
 			target({}, { committedMemoryBytes: 12 * GiB }),
 			"no_capacity",
 			/needs 2\.2 GiB of memory, host2 has 2\.0 GiB left/,
+		],
+		[
+			"too little memory only until what a failed move left is removed",
+			target({}, { committedMemoryBytes: 12 * GiB, arrivingMemoryBytes: 2 * GiB }),
+			"no_capacity",
+			/host2 has 2\.0 GiB left; 2\.0 GiB are held for guests on their way there/,
 		],
 		[
 			"too little disk",

@@ -5,6 +5,7 @@ import type { GuestId, HostId } from "@sterna/shared/ids";
 import type { MigrationPlan, Refusal } from "@sterna/shared/migration";
 import type { IncomingGuest } from "@sterna/shared/protocol/commands";
 import { formatBytes, formatDuration } from "@sterna/shared/units";
+import { deadlines } from "./deadlines.ts";
 import { defaultLinkBytesPerSecond, estimateMove } from "./estimate.ts";
 
 /** Share of a pool that stays free: a full disk stops every guest on it. */
@@ -15,6 +16,8 @@ export interface TargetState {
 	facts: HostFacts;
 	/** Memory and vCPUs of all guests that run here or are on their way, without the one that asks. */
 	committedMemoryBytes: number;
+	/** What of it belongs to guests on their way here, left-overs of moves that failed among them. */
+	arrivingMemoryBytes: number;
 	guests: readonly { guestId: GuestId; name: string }[];
 }
 
@@ -103,12 +106,13 @@ function refuseAtSource({ guest, guestState, source, target }: PlanRequest): Ref
 }
 
 /** Target's side: everything here that speaks against receiving this guest. Empty: it is welcome. */
-export function checkIncoming(guest: IncomingGuest, { facts, committedMemoryBytes, guests }: TargetState): Refusal[] {
+export function checkIncoming(guest: IncomingGuest, target: TargetState): Refusal[] {
+	const { facts, guests } = target;
 	return [
 		...checkIdentity(guest, facts, guests),
 		...checkMachine(guest, facts),
 		...checkNetworks(guest, facts),
-		...checkMemory(guest, facts, committedMemoryBytes),
+		...checkMemory(guest, target),
 		...checkPools(guest, facts),
 		...checkImages(guest, facts),
 	];
@@ -199,15 +203,19 @@ function checkNetworks({ spec }: IncomingGuest, facts: HostFacts): Refusal[] {
 	}));
 }
 
-function checkMemory({ spec }: IncomingGuest, facts: HostFacts, committedMemoryBytes: number): Refusal[] {
+function checkMemory({ spec }: IncomingGuest, target: TargetState): Refusal[] {
+	const { facts, committedMemoryBytes, arrivingMemoryBytes } = target;
 	const free = facts.memoryBytes - hostReserveBytes(facts.memoryBytes) - committedMemoryBytes;
 	const needed = spec.memoryBytes + guestOverheadBytes(spec.memoryBytes);
 	if (needed <= free) return [];
+	const message = `${spec.name} needs ${formatBytes(needed)} of memory, ${facts.name} has ${formatBytes(Math.max(0, free))} left`;
+	if (needed > free + arrivingMemoryBytes)
+		return [{ code: "no_capacity", message, cure: `move guests away from ${facts.name}, or choose another host` }];
 	return [
 		{
 			code: "no_capacity",
-			message: `${spec.name} needs ${formatBytes(needed)} of memory, ${facts.name} has ${formatBytes(Math.max(0, free))} left`,
-			cure: `move guests away from ${facts.name}, or choose another host`,
+			message: `${message}; ${formatBytes(arrivingMemoryBytes)} are held for guests on their way there`,
+			cure: `wait: what a failed move has left there is removed ${formatDuration(deadlines.leaseMs)} after it at the latest`,
 		},
 	];
 }

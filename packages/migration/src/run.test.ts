@@ -6,7 +6,7 @@ import { phases } from "./phases.ts";
 import { tell } from "./progress.ts";
 import { resumeMigration } from "./resume.ts";
 import { runMigration, settleDiscard } from "./run.ts";
-import { type Fault, type FaultKind, TwoHosts } from "./testing/two-hosts.ts";
+import { type Fault, type FaultKind, facts, TwoHosts } from "./testing/two-hosts.ts";
 
 /** Lives of the source's agent until the move has ended, then the discard that may be owed. */
 async function move(fault: Fault | null) {
@@ -183,7 +183,13 @@ describe("a move whose target falls silent", async () => {
 		expect(told.at(-1)).toBe("the target has discarded what it had");
 		const asked = outcome.hosts.calls.filter((call) => call === "target.discard").length;
 		expect(asked).toBeGreaterThan(8);
-		expect(asked).toBeLessThan(15);
+		expect(asked).toBeLessThan(20);
+	});
+
+	it("has nothing of the move left seconds after it is back: what it holds is other guests' place", async () => {
+		const outcome = await move({ at: at("source.copyMemory"), kind: "targetAway", awayMs: 5_000 });
+		expectSettled(outcome);
+		expect(outcome.hosts.clock.now() - facts.startedAt).toBeLessThan(10_000);
 	});
 
 	it.each(["source.copyDisks", "source.copyMemory", "source.switchOver"])(

@@ -1,9 +1,10 @@
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { MigrationReport } from "@sterna/shared/migration";
+import { deadlines } from "./deadlines.ts";
 import { transition } from "./handover.ts";
 import { owesDiscard } from "./journal.ts";
 import type { Happening, Move } from "./move.ts";
-import { deadlines, type Phase, phases } from "./phases.ts";
+import { type Phase, phases } from "./phases.ts";
 import { decideResumption } from "./resumption.ts";
 import { abortError, pause } from "./waiting.ts";
 
@@ -89,7 +90,8 @@ async function unwind(move: Move, error: SternaError): Promise<MigrationReport> 
  * target's CPUs are held. Tries become rarer, and the journal tells of the first that failed and of the one that worked.
  */
 export async function settleDiscard(move: Move): Promise<void> {
-	let delayMs: number = deadlines.renewMs;
+	// An agent that was killed is mostly back within seconds, and what it holds takes the place of other guests.
+	let delayMs: number = deadlines.retryMs;
 	while (owesDiscard(move.journal) && !(await discardOnce(move))) {
 		if (move.stop.aborted) throw abortError(move.stop);
 		await pause(move.ports.clock, delayMs, move.stop);

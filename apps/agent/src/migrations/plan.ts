@@ -1,6 +1,6 @@
 import { checkIncoming, planMigration } from "@sterna/migration/plan";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
-import { type GuestState, guestOverheadBytes } from "@sterna/shared/guest";
+import { type GuestSpec, type GuestState, guestOverheadBytes } from "@sterna/shared/guest";
 import type { HostFacts, Image } from "@sterna/shared/host";
 import type { GuestId } from "@sterna/shared/ids";
 import type { MigrationPlan, Refusal } from "@sterna/shared/migration";
@@ -118,19 +118,22 @@ export function refuseLeaving(
 export async function refuseArriving({ store, facts }: AgentContext, guest: IncomingGuest): Promise<Refusal[]> {
 	const others = store.list().filter(({ guestId, record }) => guestId !== guest.spec.id && record.role !== "none");
 	const specs = others.map(({ spec }) => spec);
+	const arriving = others.filter(({ record }) => record.role === "incoming").map(({ spec }) => spec);
 	const here = await facts();
 	const refusals = checkIncoming(guest, {
 		facts: here,
-		committedMemoryBytes: specs.reduce(
-			(sum, { memoryBytes }) => sum + memoryBytes + guestOverheadBytes(memoryBytes),
-			0,
-		),
+		committedMemoryBytes: memoryOf(specs),
+		arrivingMemoryBytes: memoryOf(arriving),
 		guests: specs.map(({ id, name }) => ({ guestId: id, name })),
 	});
 	const unnamed = specs.filter(({ name }) => name !== guest.spec.name);
 	const conflict = claimConflict(guest.spec, unnamed);
 	if (conflict) refusals.push({ code: "conflict", message: `${here.name}: ${conflict}` });
 	return [...refusals, ...refuseSharedByMistake(guest, here)].slice(0, 50);
+}
+
+function memoryOf(specs: readonly GuestSpec[]): number {
+	return specs.reduce((sum, { memoryBytes }) => sum + memoryBytes + guestOverheadBytes(memoryBytes), 0);
 }
 
 /** The volumes whose content must travel: all but those in a pool that is one and the same on both hosts. */

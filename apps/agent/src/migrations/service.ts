@@ -1,4 +1,4 @@
-import { deadlines } from "@sterna/migration/phases";
+import { deadlines } from "@sterna/migration/deadlines";
 import type { AgentContext, MigrationService } from "../context.ts";
 import { IncomingMoves } from "./incoming.ts";
 import { JournalFiles } from "./journal-file.ts";

@@ -9,8 +9,8 @@ import type { GuestEntry, HostEntry, MoveEntry } from "../inventory/inventory.ts
 import { isNewer } from "../inventory/sequence.ts";
 import { connectionOf, guestStanding, healthStateOf, situationOf } from "../inventory/standing.ts";
 import { type MoveDriver, peerAddressOf } from "../migrations/driver.ts";
-import { choosePlacement } from "../placement/candidates.ts";
-import type { BulkResult, MigrationPlanView } from "../views.ts";
+import { choosePlacement, nobodyTakes, type PlacementChoice } from "../placement/candidates.ts";
+import type { BulkResult, MigrationPlanView, PlacementCandidate } from "../views.ts";
 import type { GuestExistence } from "./existence.ts";
 import { GuestLocks } from "./locks.ts";
 
@@ -117,6 +117,7 @@ export class GuestActions {
 		const source = inventory.host(guest.grant.ownerHostId);
 		const own = refuseGuestAction("migrate", situationOf(guest, inventory, now()));
 		const others = [...inventory.hosts.values()].filter((host) => host.id !== source.id && host.revokedAt === null);
+		const places = this.#places(guest);
 		const candidates = await Promise.all(
 			others.map(async (target) => {
 				const ref = { id: target.id, name: target.name };
@@ -126,13 +127,15 @@ export class GuestActions {
 				if (refusals.length > 0) return { target: ref, chosen: false, plan: null, refusals };
 				try {
 					const plan = await this.#askPlan(guest, target);
-					return { target: ref, chosen: false, plan, refusals: plan.refusals };
+					// What is promised to others, only the console knows: a host that the agents find fit may be refused all the same.
+					const placed = places.candidates.find(({ host }) => host.id === target.id)?.refusals ?? [];
+					return { target: ref, chosen: false, plan, refusals: plan.refusals.length > 0 ? plan.refusals : placed };
 				} catch (thrown) {
 					return { target: ref, chosen: false, plan: null, refusals: [asSternaError(thrown).toWire()] };
 				}
 			}),
 		);
-		const best = this.#bestTargets(guest).find((id) =>
+		const best = places.hostIds.find((id) =>
 			candidates.some(({ target, refusals }) => target.id === id && refusals.length === 0),
 		);
 		return {
@@ -174,22 +177,29 @@ export class GuestActions {
 		});
 	}
 
+	/** @throws {SternaError} naming every other host with what it refuses for. */
 	async #chooseTarget(guest: GuestEntry): Promise<HostEntry> {
-		const { inventory } = this.#core;
-		const reasons: string[] = [];
-		for (const hostId of this.#bestTargets(guest)) {
-			const target = inventory.host(hostId);
-			const plan = await this.#askPlan(guest, target);
-			const [refusal] = plan.refusals;
-			if (!refusal) return target;
-			reasons.push(`${target.name}: ${refusal.message}`);
+		const { hostIds, candidates } = this.#places(guest);
+		const answers: Pick<PlacementCandidate, "host" | "refusals">[] = [];
+		for (const hostId of hostIds) {
+			const target = this.#core.inventory.host(hostId);
+			const refusals = await this.#refusalsOf(guest, target);
+			if (refusals.length === 0) return target;
+			answers.push({ host: { id: target.id, name: target.name }, refusals });
 		}
-		throw new SternaError("no_capacity", `no host can take ${guest.name}: ${reasons.join("; ") || "none fits"}`, {
-			cure: "open the migration's plan: it names every host's reason",
-		});
+		const others = candidates.filter(({ host }) => !answers.some((answer) => answer.host.id === host.id));
+		throw nobodyTakes(guest.name, [...answers, ...others], "wait, make room on one of them, or join another server");
 	}
 
-	#bestTargets(guest: GuestEntry): HostId[] {
+	/** What the two agents say against the move; one that cannot be asked refuses with that. */
+	async #refusalsOf(guest: GuestEntry, target: HostEntry): Promise<Refusal[]> {
+		return this.#askPlan(guest, target).then(
+			({ refusals }) => refusals,
+			(thrown) => [asSternaError(thrown).toWire()],
+		);
+	}
+
+	#places(guest: GuestEntry): PlacementChoice {
 		const { inventory, now } = this.#core;
 		const { report, host } = guestStanding(guest, inventory, now());
 		const running =
@@ -197,7 +207,7 @@ export class GuestActions {
 				? { machine: report.machine, accelerator: report.accelerator, qemuVersion: host.facts.qemuVersion }
 				: null;
 		const exclude = new Set([guest.grant.ownerHostId]);
-		return choosePlacement(inventory, { spec: guest.spec, exclude, running }, now()).hostIds;
+		return choosePlacement(inventory, { spec: guest.spec, exclude, running }, now());
 	}
 
 	#askPlan(guest: GuestEntry, target: HostEntry) {

@@ -9,7 +9,7 @@ import { isTaken } from "../db/errors.ts";
 import * as tables from "../db/schema.ts";
 import { type GuestEntry, newGuestEntry } from "../inventory/inventory.ts";
 import { isNewer } from "../inventory/sequence.ts";
-import { choosePlacement } from "../placement/candidates.ts";
+import { choosePlacement, nobodyTakes } from "../placement/candidates.ts";
 import { grantedBytesOf, reserveMemory } from "../placement/capacity.ts";
 import { type NewGuest, newSpec } from "./new-guest.ts";
 
@@ -53,15 +53,7 @@ export class GuestExistence {
 		);
 		if (hostIds.length === 0) {
 			const relevant = candidates.filter(({ host }) => !wish.hostId || host.id === wish.hostId);
-			const [first] = relevant.flatMap((candidate) => candidate.refusals);
-			const reasons = relevant.map(({ host, refusals }) => `${host.name}: ${refusals[0]?.message ?? "?"}`).join("; ");
-			throw new SternaError(
-				first?.code ?? "no_capacity",
-				`no host can take ${spec.name}: ${reasons || "there is no host"}`,
-				{
-					cure: "choose smaller sizes, other pools or networks, or join another server",
-				},
-			);
+			throw nobodyTakes(spec.name, relevant, "choose smaller sizes, other pools or networks, or join another server");
 		}
 		const guest = await this.#reserve(spec, hostIds.slice(0, maxPlacementTries), actor);
 		await this.#finishCreating(guest);

@@ -1,7 +1,9 @@
-import { type PlacementHost, type PlacementRequest, place } from "@sterna/migration/placement";
+import { outOfReach, type PlacementHost, type PlacementRequest, place } from "@sterna/migration/placement";
+import { SternaError } from "@sterna/shared/errors";
 import type { GuestSpec } from "@sterna/shared/guest";
 import type { HostId } from "@sterna/shared/ids";
 import type { Refusal } from "@sterna/shared/migration";
+import { formatDuration } from "@sterna/shared/units";
 import type { HostEntry, Inventory } from "../inventory/inventory.ts";
 import { connectionOf, healthStateOf } from "../inventory/standing.ts";
 import type { PlacementCandidate } from "../views.ts";
@@ -37,7 +39,7 @@ export interface PlacementChoice {
 	candidates: PlacementCandidate[];
 }
 
-/** Where the guest may go, best first, with a sentence for every host. */
+/** Where the guest may go, best first, with a sentence for every host that was not left out or revoked. */
 export function choosePlacement(
 	inventory: Inventory,
 	request: { spec: GuestSpec; exclude?: ReadonlySet<HostId>; running?: PlacementRequest["running"]; wanted?: HostId },
@@ -56,10 +58,48 @@ export function choosePlacement(
 	}));
 	for (const { hostId, name, reason } of placement.refused) {
 		if (exclude.has(hostId)) continue;
-		const refusal: Refusal = { code: codeOf(reason), message: reason };
-		candidates.push({ host: { id: hostId, name }, chosen: false, score: null, reasons: [], refusals: [refusal] });
+		const silent = reason === outOfReach ? silence(inventory.host(hostId), now) : null;
+		candidates.push(refused({ id: hostId, name }, silent ?? { code: codeOf(reason), message: reason }));
+	}
+	for (const host of inventory.hosts.values()) {
+		if (host.facts || host.revokedAt !== null || exclude.has(host.id)) continue;
+		candidates.push(refused(host, { code: "host_offline", message: "its agent was never heard" }));
 	}
 	return { hostIds: fitting.map(({ hostId }) => hostId), candidates };
+}
+
+/**
+ * The error for a guest that no host can take: it names every host with its reason, so that nobody has to guess which of
+ * them to wait for or to make room on.
+ */
+export function nobodyTakes(
+	guestName: string,
+	candidates: readonly Pick<PlacementCandidate, "host" | "refusals">[],
+	cure: string,
+): SternaError {
+	const reasons = candidates.map(({ host, refusals }) => `${host.name}: ${refusals[0]?.message ?? "not asked"}`);
+	const more = reasons.length - namedHosts;
+	const named = [...reasons.slice(0, namedHosts), ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
+	const [first] = candidates.flatMap(({ refusals }) => refusals);
+	const message = `no host can take ${guestName}: ${named || "there is no other host"}`.slice(0, 4000);
+	return new SternaError(first?.code ?? "no_capacity", message, { cure });
+}
+
+/** As many reasons as a person reads and an error carries. */
+const namedHosts = 20;
+
+function refused({ id, name }: { id: HostId; name: string }, refusal: Refusal): PlacementCandidate {
+	return { host: { id, name }, chosen: false, score: null, reasons: [], refusals: [refusal] };
+}
+
+/** An agent that is silent for seconds is mostly starting again: whoever reads that waits instead of looking for a fault. */
+function silence({ silentSince, name }: HostEntry, now: number): Refusal {
+	const since = silentSince === null ? "since this console began" : `for ${formatDuration(now - silentSince)}`;
+	return {
+		code: "host_offline",
+		message: `its agent has not been heard ${since}`,
+		cure: `wait until it is heard again; after a minute, see that the agent on ${name} runs`,
+	};
 }
 
 function reasonsFor(host: HostEntry): string[] {
@@ -68,7 +108,7 @@ function reasonsFor(host: HostEntry): string[] {
 }
 
 function codeOf(reason: string): Refusal["code"] {
-	if (reason === "out of reach") return "host_offline";
+	if (reason === outOfReach) return "host_offline";
 	if (/memory left|vCPUs|left$/.test(reason)) return "no_capacity";
 	return /maintenance|evacuated|health/.test(reason) ? "wrong_state" : "incompatible";
 }
