@@ -180,6 +180,22 @@ describe("over an existing guest", () => {
 	});
 });
 
+describe("a database that is late with reports", () => {
+	test("does not make a run or a restore that has ended stand as one under way, nor keep the guest from its next backup", async () => {
+		const { api } = scene;
+		const id = await scene.newGuest("slow-1");
+		await scene.withLateReports(async () => {
+			const point = await scene.backUp(id, repositoryId);
+			const restore = await api.restores.start.mutate({ pointId: point, mode: "copy", target: toNew("slow-2") });
+			await ended(restore.id);
+			// Everything late has arrived when a later run, which waits for the same, is there.
+			const next = await scene.backUp(id, repositoryId);
+			for (const pointId of [point, next]) expect((await api.runs.get.query({ pointId })).state).toBe("completed");
+			expect((await api.restores.get.query({ id: restore.id })).state).toBe("completed");
+		});
+	});
+});
+
 describe("drills", () => {
 	const check = { kind: "guestAgent" } as const;
 

@@ -119,6 +119,9 @@ export async function openBackups({
 					.catch((err) => core.log.error({ err: asSternaError(err), hostId }, "tasks not settled"));
 			}
 		},
-		disconnected: (hostId) => reach.forget(hostId),
+		disconnected: (hostId) => {
+			reach.forget(hostId);
+			for (const tasks of [runs, restores]) tasks.disconnected(hostId);
+		},
 	};
 }

@@ -2,7 +2,7 @@ import { type DrillCheck, endedTaskStates, type RestoreReport } from "@sterna/sh
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { BackupJobId, GuestId, HostId, PointId } from "@sterna/shared/ids";
 import { newId, RestoreId } from "@sterna/shared/ids";
-import { eq, isNull } from "drizzle-orm";
+import { and, eq, isNull } from "drizzle-orm";
 import * as tables from "../db/schema.ts";
 import { isUnheard } from "../guests/existence.ts";
 import type { RestoreRequest } from "../views-backups.ts";
@@ -12,6 +12,7 @@ import type { Reach } from "./reach.ts";
 import type { Repositories } from "./repositories.ts";
 import { type PlannedRestore, planDrill, planRestore } from "./restore-plan.ts";
 import { RestoreTargets } from "./restore-targets.ts";
+import { TaskReports } from "./task-reports.ts";
 
 export type RestoreEntry = typeof tables.restores.$inferSelect;
 
@@ -25,6 +26,7 @@ export class Restores {
 	readonly #parts: BackupParts & { repositories: Repositories; reach: Reach; catalogue: Catalogue };
 	readonly #targets: RestoreTargets;
 	readonly #open = new Map<RestoreId, RestoreEntry>();
+	readonly #reports = new TaskReports(this.#open);
 	readonly #sending = new Set<RestoreId>();
 
 	constructor(parts: BackupParts & { repositories: Repositories; reach: Reach; catalogue: Catalogue }) {
@@ -121,9 +123,18 @@ export class Restores {
 	}
 
 	/** What an agent says of a restore. False: it is not its to say. */
-	async reported(hostId: HostId, report: RestoreReport): Promise<boolean> {
+	reported(hostId: HostId, report: RestoreReport): Promise<boolean> {
+		return this.#reports.take(hostId, report.restoreId, report.generation, () => this.#take(hostId, report));
+	}
+
+	/** A host has gone. */
+	disconnected(hostId: HostId): void {
+		this.#reports.forget(hostId);
+	}
+
+	async #take(hostId: HostId, report: RestoreReport): Promise<boolean> {
 		const restore = this.#open.get(report.restoreId);
-		if (!restore) return endedTaskStates.includes(report.state);
+		if (!restore) return endedTaskStates.includes(report.state) || this.#wasOn(hostId, report.restoreId);
 		const { pointId, targetGuestId, mode } = restore;
 		if (
 			restore.hostId !== hostId ||
@@ -132,8 +143,6 @@ export class Restores {
 			report.mode !== mode
 		)
 			return false;
-		if (restore.report && report.generation <= restore.report.generation && restore.report.state === report.state)
-			return true;
 		if (endedTaskStates.includes(report.state)) {
 			await this.#end(restore, report.state, report.error, report);
 			return true;
@@ -148,12 +157,7 @@ export class Restores {
 	async settleUnknown(hostId: HostId, known: ReadonlySet<string>): Promise<void> {
 		for (const restore of this.open()) {
 			if (restore.hostId !== hostId || !restore.acknowledged || known.has(restore.id)) continue;
-			await this.#end(
-				restore,
-				"failed",
-				{ code: "unavailable", message: "the host knows nothing of it any more" },
-				null,
-			);
+			await this.#fail(restore, { code: "unavailable", message: "the host knows nothing of it any more" });
 		}
 	}
 
@@ -238,7 +242,7 @@ export class Restores {
 		} catch (thrown) {
 			const error = asSternaError(thrown);
 			if (isUnheard(error)) return this.#log(restore, error);
-			await this.#end(restore, "failed", error.toWire(), null);
+			await this.#fail(restore, error.toWire());
 			throw error;
 		} finally {
 			this.#sending.delete(restore.id);
@@ -258,6 +262,17 @@ export class Restores {
 			await this.#change(restore, { cancelRequested: false });
 			throw error;
 		}
+	}
+
+	/** What was not reported: it fails in its turn. */
+	#fail(restore: RestoreEntry, error: RestoreEntry["error"]): Promise<void> {
+		return this.#reports.inTurn(restore.id, () => this.#end(restore, "failed", error, null));
+	}
+
+	/** A word about a restore that has ended here meanwhile; it is no news, but it is no lie either. */
+	async #wasOn(hostId: HostId, id: RestoreId): Promise<boolean> {
+		const { restores } = tables;
+		return (await this.#parts.core.db.$count(restores, and(eq(restores.id, id), eq(restores.hostId, hostId)))) > 0;
 	}
 
 	async #end(

@@ -12,6 +12,7 @@ import type { Catalogue } from "./catalogue.ts";
 import type { JobEntry, Jobs } from "./jobs.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
+import { TaskReports } from "./task-reports.ts";
 
 export type RunEntry = typeof tables.backupRuns.$inferSelect;
 
@@ -37,7 +38,7 @@ export interface RunRequest {
 export class Runs {
 	readonly #parts: BackupParts & { repositories: Repositories; jobs: Jobs; catalogue: Catalogue };
 	readonly #open = new Map<PointId, RunEntry>();
-	readonly #beginning = new Set<PointId>();
+	readonly #reports = new TaskReports(this.#open);
 	readonly #sending = new Set<PointId>();
 	readonly #onPoint: (run: RunEntry) => Promise<void>;
 
@@ -110,18 +111,19 @@ export class Runs {
 
 	/** Gives the run to the host and has its agent begin. A lost answer is no error: `resend` asks again. */
 	async begin(run: RunEntry, hostId: HostId): Promise<void> {
-		if (this.#beginning.has(run.pointId)) return;
-		this.#beginning.add(run.pointId);
-		try {
-			await this.#change(run, { state: "running", hostId, waitsFor: null, startedAt: this.#parts.clock.now() });
-		} catch (thrown) {
-			// Another run of the guest has begun: the database has the last word.
-			if (isTaken(thrown)) return;
-			throw thrown;
-		} finally {
-			this.#beginning.delete(run.pointId);
-		}
-		await this.#send(run);
+		const begun = await this.#reports.inTurn(run.pointId, async () => {
+			// Whoever decided may not have seen that it was begun, cancelled or missed meanwhile.
+			if (run.state !== "scheduled") return false;
+			try {
+				await this.#change(run, { state: "running", hostId, waitsFor: null, startedAt: this.#parts.clock.now() });
+				return true;
+			} catch (thrown) {
+				// Another run of the guest has begun: the database has the last word.
+				if (isTaken(thrown)) return false;
+				throw thrown;
+			}
+		});
+		if (begun) await this.#send(run);
 	}
 
 	/** Asks again for what an agent has not answered yet, and passes on what was cancelled. */
@@ -143,7 +145,9 @@ export class Runs {
 
 	/** It could not begin in time. The caller tells. */
 	async miss(run: RunEntry, because: string): Promise<void> {
-		await this.#end(run, "missed", { code: "timeout", message: because });
+		await this.#reports.inTurn(run.pointId, async () => {
+			if (run.state === "scheduled") await this.#end(run, "missed", { code: "timeout", message: because });
+		});
 	}
 
 	/** @throws {SternaError} `wrong_state` when there is nothing to cancel any more. */
@@ -152,22 +156,32 @@ export class Runs {
 		if (refusal) throw new SternaError("wrong_state", `the backup of ${run.guestName} is not cancelled: ${refusal}`);
 		await this.#change(run, { cancelRequested: true });
 		await this.#tell(run, "backup.cancelRequested", actor, `${actor} cancelled the backup of ${run.guestName}`);
-		if (run.state === "scheduled") await this.#end(run, "cancelled", null);
-		else if (run.hostId && this.#parts.hub.isConnected(run.hostId)) await this.#sendCancel(run);
+		await this.#reports.inTurn(run.pointId, async () => {
+			if (run.state === "scheduled") await this.#end(run, "cancelled", null);
+		});
+		if (run.endedAt === null && run.hostId && this.#parts.hub.isConnected(run.hostId)) await this.#sendCancel(run);
 		return run;
 	}
 
 	/** What an agent says of a run. False: it is not its to say. */
-	async reported(hostId: HostId, report: BackupReport): Promise<boolean> {
+	reported(hostId: HostId, report: BackupReport): Promise<boolean> {
+		return this.#reports.take(hostId, report.pointId, report.generation, () => this.#take(hostId, report));
+	}
+
+	/** A host has gone. */
+	disconnected(hostId: HostId): void {
+		this.#reports.forget(hostId);
+	}
+
+	async #take(hostId: HostId, report: BackupReport): Promise<boolean> {
 		const run = this.#open.get(report.pointId);
-		if (!run) return endedTaskStates.includes(report.state);
+		if (!run) return endedTaskStates.includes(report.state) || this.#wasOn(hostId, report.pointId);
 		if (run.hostId !== hostId || run.guestId !== report.guestId || run.repositoryId !== report.repositoryId)
 			return false;
 		if (report.point && !isOwnPoint(report.point, run)) return false;
-		if (run.report && report.generation <= run.report.generation && run.report.state === report.state) return true;
 		const { state, error } = report;
 		if (state === "completed" && report.point) await this.#completed(run, report);
-		else if (state === "failed" || state === "cancelled") await this.#failed(run, state, error, report);
+		else if (state === "failed" || state === "cancelled") await this.#fail(run, state, error, report);
 		else await this.#change(run, { acknowledged: true, state: state === "completed" ? "running" : state, report });
 		return true;
 	}
@@ -176,12 +190,10 @@ export class Runs {
 	async settleUnknown(hostId: HostId, known: ReadonlySet<string>): Promise<void> {
 		for (const run of this.active()) {
 			if (run.hostId !== hostId || !run.acknowledged || known.has(run.pointId)) continue;
-			await this.#failed(
-				run,
-				"failed",
-				{ code: "unavailable", message: "the host knows nothing of this backup any more" },
-				null,
-			);
+			await this.#giveUp(run, {
+				code: "unavailable",
+				message: "the host knows nothing of this backup any more",
+			});
 		}
 	}
 
@@ -192,7 +204,7 @@ export class Runs {
 			const guest = core.inventory.guests.get(run.guestId);
 			if (!run.hostId || hub.isConnected(run.hostId) || guest?.grant.ownerHostId === run.hostId) continue;
 			const message = `${core.inventory.hostName(run.hostId)} is out of reach and does not have the guest any more`;
-			await this.#failed(run, "failed", { code: "host_offline", message }, null);
+			await this.#giveUp(run, { code: "host_offline", message });
 		}
 	}
 
@@ -218,7 +230,7 @@ export class Runs {
 		} catch (thrown) {
 			const error = asSternaError(thrown);
 			core.log.info({ err: error, pointId: run.pointId }, "backup not begun");
-			if (!isUnheard(error)) await this.#failed(run, "failed", error.toWire(), null);
+			if (!isUnheard(error)) await this.#giveUp(run, error.toWire());
 		} finally {
 			this.#sending.delete(run.pointId);
 		}
@@ -262,7 +274,14 @@ export class Runs {
 		await this.#onPoint(run);
 	}
 
-	async #failed(
+	/** It fails without the host's word, unless it has ended by then. */
+	#giveUp(run: RunEntry, error: Refusal): Promise<void> {
+		return this.#reports.inTurn(run.pointId, async () => {
+			if (run.endedAt === null) await this.#fail(run, "failed", error, null);
+		});
+	}
+
+	async #fail(
 		run: RunEntry,
 		state: "failed" | "cancelled",
 		error: BackupReport["error"],
@@ -303,16 +322,13 @@ export class Runs {
 		const repository = repositories.all().find(({ id }) => id === run.repositoryId);
 		if (!repository) return;
 		const { dueAt, windowEndsAt, requestedBy } = run;
-		await this.enqueue({
-			guest,
-			repository,
-			job,
-			dueAt,
-			windowEndsAt,
-			requestedBy,
-			notBefore: next.notBefore,
-			attempt: next.attempt,
-		});
+		await this.enqueue({ ...next, guest, repository, job, dueAt, windowEndsAt, requestedBy });
+	}
+
+	/** A word about a run that has ended here meanwhile; it is no news, but it is no lie either. */
+	async #wasOn(hostId: HostId, pointId: PointId): Promise<boolean> {
+		const { backupRuns: runs } = tables;
+		return (await this.#parts.core.db.$count(runs, and(eq(runs.pointId, pointId), eq(runs.hostId, hostId)))) > 0;
 	}
 
 	async #end(
@@ -332,10 +348,7 @@ export class Runs {
 
 	async #change(run: RunEntry, values: Partial<RunEntry>): Promise<void> {
 		const { db } = this.#parts.core;
-		await db
-			.update(tables.backupRuns)
-			.set(values)
-			.where(and(eq(tables.backupRuns.pointId, run.pointId)));
+		await db.update(tables.backupRuns).set(values).where(eq(tables.backupRuns.pointId, run.pointId));
 		Object.assign(run, values);
 		this.#touch(run);
 	}

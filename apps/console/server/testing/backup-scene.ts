@@ -1,6 +1,9 @@
+import { join } from "node:path";
 import type { BackupJobSpec } from "@sterna/backup/job";
+import { asSternaError } from "@sterna/shared/errors";
 import type { GuestId } from "@sterna/shared/ids";
 import { GiB, MiB } from "@sterna/shared/units";
+import pg from "pg";
 import { type Api, Browser, ConsoleProcess, until } from "./console-process.ts";
 import { Fleet, ScriptedAgent } from "./scripted-agent.ts";
 
@@ -88,11 +91,46 @@ export class BackupScene {
 		};
 	}
 
-	/** Backs a guest up and waits for its point. */
+	/** Backs a guest up and waits for its point. @throws with the run's state and error when none comes. */
 	async backUp(guestId: GuestId, repositoryId: string): Promise<string> {
 		const { pointId } = await this.api.runs.start.mutate({ guestId, repositoryId });
-		await until("the point", async () => (await this.api.runs.get.query({ pointId })).state === "completed");
+		let standing = "";
+		const isThere = async () => {
+			const { state, endedAt, waitsFor, errorMessage } = await this.api.runs.get.query({ pointId });
+			standing = `the run is ${state}, waits for: ${waitsFor}, error: ${errorMessage}`;
+			if (endedAt !== null && state !== "completed") throw new Error(`no point: ${standing}`);
+			return state === "completed";
+		};
+		await until("the point", isThere).catch((cause) => {
+			throw new Error(`${asSternaError(cause).message}; ${standing}`, { cause });
+		});
 		return pointId;
+	}
+
+	/**
+	 * Meanwhile the database is late with what it is told of runs and restores under way, each time later than the time before:
+	 * what was written last is there first. Words about their end are in time.
+	 */
+	async withLateReports(work: () => Promise<void>): Promise<void> {
+		const folder = encodeURIComponent(join(this.console.dir, "postgres"));
+		const client = new pg.Client({ connectionString: `postgresql://sterna@localhost/postgres?host=${folder}` });
+		await client.connect();
+		try {
+			await client.query(`
+				create sequence lateness;
+				create function be_late() returns trigger language plpgsql as $$ begin
+					if current_query() like '%"report" =%' and current_query() not like '%"ended_at" =%' then
+						perform pg_sleep(0.15 * nextval('lateness'));
+					end if;
+					return null;
+				end $$;
+				create trigger late before update on backup_runs for each statement execute function be_late();
+				create trigger late before update on restores for each statement execute function be_late();`);
+			await work();
+			await client.query("drop function be_late cascade; drop sequence lateness");
+		} finally {
+			await client.end();
+		}
 	}
 
 	/** Sets the schedules' clock to `at`. */
