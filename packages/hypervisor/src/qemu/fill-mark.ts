@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
 import type { VolumeLocation } from "../hypervisor.ts";
+import { syncFile } from "./sync-file.ts";
 import { runTool } from "./tool.ts";
 
 /**
@@ -54,13 +55,4 @@ export async function needsSource(img: string, { volumeId, path }: VolumeLocatio
 	await run(["rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", incompleteMark, path]);
 	await syncFile(path);
 	return true;
-}
-
-async function syncFile(path: string): Promise<void> {
-	const file = await open(path, "r+");
-	try {
-		await file.sync();
-	} finally {
-		await file.close();
-	}
 }

@@ -12,7 +12,8 @@ import { keepRecord, label, nodeOf, type QemuGuest, reportOf, volumeIndex } from
 import { checkSocketPath } from "./paths.ts";
 import { chooseMachine } from "./probe.ts";
 import type { QemuProcesses } from "./processes.ts";
-import { supportsDirectIo, syncFile } from "./volumes.ts";
+import { syncFile } from "./sync-file.ts";
+import { supportsDirectIo } from "./volumes.ts";
 
 type Job = CommandReturns["query-block-jobs"][number];
 

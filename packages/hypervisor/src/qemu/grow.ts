@@ -2,8 +2,9 @@ import { SternaError } from "@sterna/shared/errors";
 import type { GrowVolume } from "../hypervisor.ts";
 import { label, nodeOf, type QemuGuest, refuseCopying } from "./guest.ts";
 import { expectPlainDisks } from "./snapshot-nodes.ts";
+import { syncFile } from "./sync-file.ts";
 import { runTool } from "./tool.ts";
-import { checkSize, inconsistentBitmaps, inspectVolume, syncFile } from "./volumes.ts";
+import { checkSize, inconsistentBitmaps, inspectVolume } from "./volumes.ts";
 
 /** QEMU writes the header and flushes; on a slow disk that takes its time. */
 const resizeMs = 30_000;

@@ -4,7 +4,7 @@ import { Accelerator, GuestSpec } from "@sterna/shared/guest";
 import { VolumeId } from "@sterna/shared/ids";
 import { VolumeSeat } from "@sterna/shared/volume";
 import { z } from "zod";
-import { syncFile } from "./volumes.ts";
+import { syncFile } from "./sync-file.ts";
 
 /** Which of the two files is the volume says its entry in `volumes`: `from` until the guest's disk is the new one. */
 const MovingVolume = z.strictObject({

@@ -3,8 +3,9 @@ import { dirname } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import type { MoveVolume } from "../hypervisor.ts";
 import { type GuestRecord, readRecord, writeRecord } from "./record.ts";
+import { syncFile } from "./sync-file.ts";
 import { runTool } from "./tool.ts";
-import { deleteVolume, inspectVolume, syncFile } from "./volumes.ts";
+import { deleteVolume, inspectVolume } from "./volumes.ts";
 
 const copyMs = 7 * 24 * 3600_000;
 const sampleEveryMs = 500;

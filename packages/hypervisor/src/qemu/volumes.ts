@@ -5,6 +5,7 @@ import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
 import type { CreateVolume, VolumeLocation, VolumeReport } from "../hypervisor.ts";
 import { incompleteMark, notCompletelyHere } from "./fill-mark.ts";
+import { syncFile } from "./sync-file.ts";
 import { runTool } from "./tool.ts";
 import { copyFromSocket } from "./volume-from-socket.ts";
 
@@ -143,16 +144,6 @@ async function copyImage(
 		timeoutMs: quickMs,
 		purpose,
 	});
-}
-
-/** Makes the content of a file, or the names in a folder, durable. */
-export async function syncFile(path: string): Promise<void> {
-	const file = await open(path, "r");
-	try {
-		await file.sync();
-	} finally {
-		await file.close();
-	}
 }
 
 function absentAsNull(error: NodeJS.ErrnoException): null {

@@ -27,35 +27,21 @@ import type {
 import { Faults } from "./faults.ts";
 import { SimulatedFill } from "./fill.ts";
 import { SimulatedGuests } from "./guests.ts";
-import { SimulatedMove } from "./move.ts";
+import { SimulatedMoves } from "./moves.ts";
+import { completeOptions, type SimulatedOptions } from "./options.ts";
 import { newGuest, type SimulatedGuest } from "./record.ts";
-import { absent, expectState, report } from "./report.ts";
+import { absent, expectState, report, statsOf } from "./report.ts";
 import { blackPixel } from "./screen.ts";
 import { SimulatedSnapshots } from "./snapshots.ts";
 import { CopyDoors } from "./target.ts";
 import { SimulatedVolumes } from "./volumes.ts";
-
-export interface SimulatedOptions {
-	/** Folder of the guests' files; short, because sockets are made in it. */
-	runFolder: string;
-	/** How often a guest counts. */
-	tickMs?: number;
-	/** The virtual link, and what guests rewrite on it; in `copyMemory` one step takes `stepMs` of real time. */
-	linkBytesPerSecond?: number;
-	dirtyBytesPerSecond?: number;
-	stepMs?: number;
-	/** How long the source waits for the target's receipt. */
-	answerMs?: number;
-	qemuVersion?: string;
-}
 
 const machine = "pc-q35-10.0";
 
 /**
  * Guests without QEMU, for scale and fault tests. Each is a file and counts by the clock, printing each count on its
  * serial line: it outlives the driver, and moves over real sockets. It echoes `>x` for a byte x, turns off at `q` or
- * the power button, and restarts at `r`.
- * More than 400 lines, because the contract has as many verbs; what they do is in the files beside it.
+ * the power button, and restarts at `r`. What its verbs do is in the files beside it.
  */
 export class SimulatedHypervisor implements Hypervisor {
 	readonly faults = new Faults();
@@ -67,23 +53,15 @@ export class SimulatedHypervisor implements Hypervisor {
 	readonly #snapshots: SimulatedSnapshots;
 	readonly #fill = new SimulatedFill();
 	readonly #starting = new Set<GuestId>();
-	readonly #moves = new Map<GuestId, SimulatedMove>();
+	readonly #moves: SimulatedMoves;
 	readonly #doors: CopyDoors;
 	readonly #listeners = new Set<(event: HypervisorEvent) => void>();
 	readonly #timer: NodeJS.Timeout;
 
 	constructor(options: SimulatedOptions) {
-		const gigabyte = 1024 ** 3;
-		const defaults = {
-			tickMs: 1000,
-			linkBytesPerSecond: gigabyte,
-			dirtyBytesPerSecond: 0,
-			stepMs: 10,
-			answerMs: 5000,
-			qemuVersion: "10.0.0",
-		};
-		this.#options = { ...defaults, ...options };
+		this.#options = completeOptions(options);
 		this.#guests = new SimulatedGuests(options.runFolder, this.#options.tickMs);
+		this.#moves = new SimulatedMoves(this.#guests, this.#options);
 		this.#doors = new CopyDoors(options.runFolder);
 		this.#volumes = new SimulatedVolumes(this.#guests);
 		this.#snapshots = new SimulatedSnapshots(options.runFolder, this.#guests);
@@ -144,30 +122,19 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async pause(guestId: GuestId): Promise<void> {
-		this.#refuseWhileMoving(guestId, "pause");
+		this.#moves.refuseWhileUnderWay(guestId, "pause");
 		expectState(this.#guests.get(guestId), ["running", "paused"], "pause");
 		await this.#set(guestId, { state: "paused" });
 	}
 
 	async resume(guestId: GuestId): Promise<void> {
-		this.#refuseWhileMoving(guestId, "resume");
+		this.#moves.refuseWhileUnderWay(guestId, "resume");
 		expectState(this.#guests.get(guestId), ["running", "paused"], "resume");
 		await this.#set(guestId, { state: "running" });
 	}
 
 	async stats(guestId: GuestId): Promise<GuestStats> {
-		const { spec } = this.#guests.get(guestId);
-		const count = this.#guests.count(guestId);
-		return {
-			cpuTimeMs: count * 5,
-			memoryResidentBytes: Math.floor(spec.memoryBytes / 2),
-			diskReadBytes: count * 512,
-			diskWriteBytes: count * 512,
-			diskWrites: count,
-			diskWriteTimeMs: count * 0.2,
-			networkReceiveBytes: count * 64,
-			networkTransmitBytes: count * 64,
-		};
+		return statsOf(this.#guests.get(guestId).spec, this.#guests.count(guestId));
 	}
 
 	serialLogPath(guestId: GuestId): string {
@@ -233,13 +200,13 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async copyDisks(request: CopyDisks, signal: AbortSignal): Promise<void> {
-		return this.faults.around("copyDisks", () => this.#move(request.guestId).copyDisks(request, signal));
+		return this.faults.around("copyDisks", () => this.#moves.of(request.guestId).copyDisks(request, signal));
 	}
 
 	async copyMemory(request: CopyMemory, signal: AbortSignal): Promise<{ pausedAt: number }> {
 		return this.faults.around("copyMemory", async () => {
 			expectState(this.#guests.get(request.guestId), ["running"], "move");
-			await this.#move(request.guestId).copyMemory(request, signal);
+			await this.#moves.of(request.guestId).copyMemory(request, signal);
 			await this.#set(request.guestId, { state: "paused" });
 			return { pausedAt: Date.now() };
 		});
@@ -249,7 +216,7 @@ export class SimulatedHypervisor implements Hypervisor {
 		return this.faults.around("switchOver", async () => {
 			const guest = this.#guests.get(guestId);
 			expectState(guest, ["paused"], "switch over");
-			await this.#move(guestId).switchOver(guest.count, signal);
+			await this.#moves.of(guestId).switchOver(guest.count, signal);
 			await this.#set(guestId, { state: "handedOver" });
 		});
 	}
@@ -257,7 +224,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	async cancelMigration(guestId: GuestId): Promise<void> {
 		return this.faults.around("cancelMigration", async () => {
 			const guest = this.#guests.get(guestId);
-			this.#endMove(guestId);
+			this.#moves.end(guestId);
 			if (guest.state !== "running") await this.#set(guestId, { state: "running" });
 		});
 	}
@@ -315,7 +282,7 @@ export class SimulatedHypervisor implements Hypervisor {
 	async close(): Promise<void> {
 		clearInterval(this.#timer);
 		for (const guestId of this.#guests.ids()) {
-			this.#endMove(guestId);
+			this.#moves.end(guestId);
 			this.#doors.close(guestId);
 		}
 		await this.#snapshots.close();
@@ -366,34 +333,11 @@ export class SimulatedHypervisor implements Hypervisor {
 	}
 
 	async #end(guestId: GuestId, ending: string, killed = false): Promise<void> {
-		this.#endMove(guestId);
+		this.#moves.end(guestId);
 		this.#doors.close(guestId);
 		const onEnd = ({ volumes }: SimulatedGuest) => this.#snapshots.onEnd(guestId, volumes, killed);
 		await this.#set(guestId, { state: "ended", ending }, onEnd);
 		this.#guests.forget(guestId);
-	}
-
-	#move(guestId: GuestId): SimulatedMove {
-		const guest = this.#guests.get(guestId);
-		const present = this.#moves.get(guestId);
-		if (present) return present;
-		const readCount = () => this.#guests.count(guestId);
-		const move = new SimulatedMove({ spec: guest.spec, readCount, rates: this.#options });
-		this.#moves.set(guestId, move);
-		return move;
-	}
-
-	#refuseWhileMoving(guestId: GuestId, verb: string): void {
-		if (!this.#moves.get(guestId)?.hasMemoryUnderWay) return;
-		throw new SternaError(
-			"wrong_state",
-			`cannot ${verb} guest ${this.#guests.get(guestId).spec.name}: it is being moved`,
-		);
-	}
-
-	#endMove(guestId: GuestId): void {
-		this.#moves.get(guestId)?.close();
-		this.#moves.delete(guestId);
 	}
 
 	/** Prints, for every guest, what it counted meanwhile. */

@@ -6,7 +6,7 @@ import type { CopyDisks, CopyMemory } from "../hypervisor.ts";
 import { type CopyModel, copyStep } from "./clock.ts";
 import { CopyConnection, type CopyMessage } from "./wire.ts";
 
-interface Rates {
+export interface MoveRates {
 	stepMs: number;
 	linkBytesPerSecond: number;
 	dirtyBytesPerSecond: number;
@@ -19,11 +19,11 @@ const page: CopyMessage = { type: "page", data: "0".repeat(4096) };
 export class SimulatedMove {
 	readonly #spec: GuestSpec;
 	readonly #readCount: () => number;
-	readonly #rates: Rates;
+	readonly #rates: MoveRates;
 	readonly #disks = new Map<VolumeId, CopyConnection>();
 	#memory: CopyConnection | null = null;
 
-	constructor(options: { spec: GuestSpec; readCount: () => number; rates: Rates }) {
+	constructor(options: { spec: GuestSpec; readCount: () => number; rates: MoveRates }) {
 		this.#spec = options.spec;
 		this.#readCount = options.readCount;
 		this.#rates = { ...options.rates };
