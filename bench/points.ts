@@ -45,8 +45,9 @@ export async function points(increments: number, say: (line: string) => void): P
 	const rig = await openBackupRig({ id: "sp", subnet: 83, port: 3083, serverCount: 1 }, say);
 	try {
 		const guestId = await addTreeGuest(rig, {
-			...{ name: "tree", server: "rack1-01", sizeBytes: 512 * MiB },
-			...{ treeKib: 8192, treeMs: 200 },
+			// Two thirds of the disk are data: parts of the filling are then parts of what the guest needs.
+			...{ name: "tree", server: "rack1-01", sizeBytes: 384 * MiB },
+			...{ treeKib: 16_384, treeMs: 200 },
 		});
 		await untilWritten(rig, guestId, 5);
 		const taken: PointId[] = [];
