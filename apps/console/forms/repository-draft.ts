@@ -1,5 +1,6 @@
 import { RepositoryKey, RepositoryPlace } from "@sterna/shared/backup";
 import { Name } from "@sterna/shared/names";
+import { keyOf } from "../components/backups/key-groups.ts";
 
 /** The form of a repository as it stands, half filled or not. */
 export interface RepositoryDraft {
@@ -75,6 +76,29 @@ const words: RepositoryErrors & { name: string } = {
 	lockDays: "days from 0 to 3650",
 };
 
+/** The first field that is not right yet, as the button that waits for it says it; null when all are. */
+export function firstMissing(errors: RepositoryErrors): string | null {
+	for (const field of Object.keys(labels).filter(isField)) {
+		const error = errors[field];
+		if (error) return `${labels[field]}: ${error}`;
+	}
+	return null;
+}
+
+/** The fields in the order of the form, as they are called there. */
+export const labels = {
+	name: "Name",
+	folder: "Folder",
+	endpoint: "Endpoint",
+	region: "Region",
+	bucket: "Bucket",
+	prefix: "Prefix",
+	accessKeyId: "Access key id",
+	secretAccessKey: "Secret access key",
+	lockDays: "Nothing can be deleted for",
+	key: "Recovery key",
+} as const;
+
 function placeOf(draft: RepositoryDraft): unknown {
 	if (draft.kind === "directory") return { kind: "directory", name: draft.folder };
 	const { endpoint, region, bucket, prefix, accessKeyId, secretAccessKey } = draft;
@@ -82,11 +106,6 @@ function placeOf(draft: RepositoryDraft): unknown {
 	return { kind: "s3", endpoint, region, bucket, prefix, accessKeyId, secretAccessKey, lockDays };
 }
 
-function isField(field: string): field is keyof RepositoryDraft {
-	return field in freshRepository;
-}
-
-/** A key as it was typed from paper: spaces between its groups and capitals do not matter. */
-export function keyOf(typed: string): string {
-	return typed.replace(/\s+/g, "").toLowerCase();
+function isField(field: string): field is keyof typeof labels {
+	return field in labels;
 }

@@ -8,6 +8,7 @@ import { TextField } from "../ui/field.tsx";
 import { RadioCard } from "../ui/radio-card.tsx";
 import { SkeletonRows } from "../ui/skeleton.tsx";
 import type { RepositoryPart } from "./repository.tsx";
+import { labels } from "./repository-draft.ts";
 
 /** Where the repository is: a folder that hosts offer, or a bucket. */
 export function RepositoryPlaceFields(part: RepositoryPart) {
@@ -82,6 +83,7 @@ function Bucket({ draft, set, errorOf }: RepositoryPart) {
 	const field = (
 		name: "endpoint" | "region" | "bucket" | "prefix" | "accessKeyId" | "secretAccessKey" | "lockDays",
 	) => ({
+		label: labels[name],
 		value: draft[name],
 		onValue: (value: string) => set({ [name]: value }),
 		error: errorOf(name),
@@ -90,14 +92,13 @@ function Bucket({ draft, set, errorOf }: RepositoryPart) {
 	});
 	return (
 		<div className="grid gap-4 sm:grid-cols-2">
-			<TextField label="Endpoint" placeholder="https://s3.example.net" {...field("endpoint")} />
-			<TextField label="Region" {...field("region")} />
-			<TextField label="Bucket" {...field("bucket")} />
-			<TextField label="Prefix" hint="Empty, or folders that end in a slash." {...field("prefix")} />
-			<TextField label="Access key id" {...field("accessKeyId")} />
-			<TextField label="Secret access key" type="password" {...field("secretAccessKey")} autoComplete="new-password" />
+			<TextField placeholder="https://s3.example.net" {...field("endpoint")} />
+			<TextField {...field("region")} />
+			<TextField {...field("bucket")} />
+			<TextField hint="Empty, or folders that end in a slash." {...field("prefix")} />
+			<TextField {...field("accessKeyId")} />
+			<TextField type="password" {...field("secretAccessKey")} autoComplete="new-password" />
 			<TextField
-				label="Nothing can be deleted for"
 				unit="days"
 				inputMode="numeric"
 				hint="By Object Lock in compliance mode; 0 without. The bucket has to allow it."

@@ -5,14 +5,14 @@ import { useState } from "react";
 import { toast } from "sonner";
 import { RecoverySheet } from "../components/backups/recovery-sheet.tsx";
 import { useRoleRefusal } from "../components/me.tsx";
-import { toastProblem } from "../components/problem.tsx";
+import { ProblemNotice } from "../components/problem.tsx";
 import { useTRPC } from "../components/trpc.tsx";
 import type { RepositoryCreated } from "../server/views-backups.ts";
 import { Button } from "../ui/button.tsx";
 import { TextField } from "../ui/field.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { RadioCard } from "../ui/radio-card.tsx";
-import { freshRepository, type RepositoryDraft, wishOf } from "./repository-draft.ts";
+import { firstMissing, freshRepository, type RepositoryDraft, wishOf } from "./repository-draft.ts";
 import { RepositoryPlaceFields } from "./repository-place.tsx";
 
 export interface RepositoryPart {
@@ -33,7 +33,6 @@ export function RepositoryForm() {
 	const create = useMutation(
 		trpc.repositories.create.mutationOptions({
 			onSuccess: setCreated,
-			onError: (error) => toastProblem(`${draft.name} was not made`, error),
 		}),
 	);
 	const attach = useMutation(
@@ -42,7 +41,6 @@ export function RepositoryForm() {
 				toast.success(`${draft.name} was opened; its points are being listed`);
 				router.push(`/backups/repositories/${id}`);
 			},
-			onError: (error) => toastProblem(`${draft.name} was not opened`, error),
 		}),
 	);
 	if (created) {
@@ -54,8 +52,8 @@ export function RepositoryForm() {
 			/>
 		);
 	}
-	const firstError = Object.values(errors)[0] ?? null;
 	const pending = create.isPending || attach.isPending;
+	const problem = pending ? null : draft.way === "create" ? create.error : attach.error;
 	const part: RepositoryPart = {
 		draft,
 		set: (patch) => setDraft((before) => ({ ...before, ...patch })),
@@ -121,9 +119,10 @@ export function RepositoryForm() {
 						/>
 					)}
 				</div>
+				{problem && <ProblemNotice error={problem} className="mt-4" />}
 				<div className="mt-4 flex justify-end gap-2 border-t border-line pt-3">
 					<Button onClick={() => router.push("/backups/repositories")}>Do nothing</Button>
-					<Button type="submit" kind="primary" disabledReason={roleRefusal ?? firstError} pending={pending}>
+					<Button type="submit" kind="primary" disabledReason={roleRefusal ?? firstMissing(errors)} pending={pending}>
 						{draft.way === "create" ? "Make the repository" : "Open the repository"}
 					</Button>
 				</div>

@@ -16,7 +16,7 @@ export function BreakBackups() {
 	const queryClient = useQueryClient();
 	const refusal = useRoleRefusal("admin");
 	const breaking = useBreakRepository();
-	const repositories = useQuery(trpc.repositories.list.queryOptions({ pageSize: 1 }));
+	const repositories = useQuery(trpc.repositories.list.queryOptions({}));
 	const state = useQuery(trpc.demo.state.queryOptions(undefined, { staleTime: 60_000 }));
 	const clock = useMutation(
 		trpc.demo.setClockOffset.mutationOptions({
@@ -27,7 +27,7 @@ export function BreakBackups() {
 			onError: (error) => toastProblem("The clock stays", error),
 		}),
 	);
-	const repository = repositories.data?.rows[0];
+	const repository = repositories.data?.rows.find(({ kind }) => kind === "directory");
 	if (!repository) return null;
 	const offsetMs = state.data?.clockOffsetMs ?? 0;
 	return (

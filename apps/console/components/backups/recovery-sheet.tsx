@@ -10,7 +10,7 @@ import { Notice } from "../../ui/notice.tsx";
 import { Panel } from "../../ui/panel.tsx";
 import { problemOf, toastProblem } from "../problem.tsx";
 import { useTRPC } from "../trpc.tsx";
-import { groupsOf } from "./key-groups.ts";
+import { groupsOf, keyOf } from "./key-groups.ts";
 
 interface RecoverySheetProps {
 	repository: { id: string; name: string };
@@ -37,7 +37,7 @@ export function RecoverySheet({ repository, recoveryKey, onConfirmed }: Recovery
 		}),
 	);
 	const wrong = confirm.error && problemOf(confirm.error).code === "invalid" ? problemOf(confirm.error).message : null;
-	const ready = typed.replace(/\s/g, "").length >= 8;
+	const ready = keyOf(typed).length >= 8;
 	return (
 		<div className="max-w-[760px]">
 			<Panel title={`Recovery key of ${repository.name}`} className="print-sheet">
@@ -85,7 +85,7 @@ export function RecoverySheet({ repository, recoveryKey, onConfirmed }: Recovery
 					className="mt-5 flex flex-wrap items-start gap-3 border-t border-line pt-4 print:hidden"
 					onSubmit={(event) => {
 						event.preventDefault();
-						if (ready && !confirm.isPending) confirm.mutate({ id: repository.id, key: typed.replace(/\s/g, "") });
+						if (ready && !confirm.isPending) confirm.mutate({ id: repository.id, key: keyOf(typed) });
 					}}
 				>
 					<TextField

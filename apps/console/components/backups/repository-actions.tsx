@@ -14,17 +14,21 @@ import { useRoleRefusal } from "../me.tsx";
 import { PlanDialog } from "../plan-dialog.tsx";
 import { problemOf, toastProblem } from "../problem.tsx";
 import { useTRPC } from "../trpc.tsx";
+import { keyOf } from "./key-groups.ts";
 import { RecoverySheet } from "./recovery-sheet.tsx";
 import { useBreakRepository } from "./use-break-repository.ts";
 
 type Asked = "confirmKey" | "replaceKey" | "remove";
 const icon = "size-4 shrink-0";
+const lockedKey =
+	"the bucket is locked: nothing in it can be deleted, so the old key would go on opening the repository";
 
 /** What may be done with a repository; `key` offers only what concerns a key that was never confirmed. */
 export function RepositoryActions({ repository, only }: { repository: RepositoryView; only?: "key" }) {
 	const roleRefusal = useRoleRefusal("admin");
 	const [asked, setAsked] = useState<Asked | null>(null);
 	const breaking = useBreakRepository();
+	const replaceRefusal = roleRefusal ?? (isKeyLocked(repository) ? lockedKey : null);
 	const close = () => setAsked(null);
 	return (
 		<>
@@ -33,13 +37,13 @@ export function RepositoryActions({ repository, only }: { repository: Repository
 					<Button small kind="primary" disabledReason={roleRefusal} onClick={() => setAsked("confirmKey")}>
 						Confirm the key
 					</Button>
-					<Button small disabledReason={roleRefusal} onClick={() => setAsked("replaceKey")}>
+					<Button small disabledReason={replaceRefusal} onClick={() => setAsked("replaceKey")}>
 						Replace the key
 					</Button>
 				</div>
 			) : (
 				<>
-					{breaking.offered && (
+					{breaking.offered && repository.kind === "directory" && (
 						<Button
 							kind="danger"
 							className="border-dashed!"
@@ -61,7 +65,7 @@ export function RepositoryActions({ repository, only }: { repository: Repository
 							{
 								label: "Replace the recovery key",
 								icon: <KeyRound aria-hidden className={icon} />,
-								disabledReason: roleRefusal,
+								disabledReason: replaceRefusal,
 								onSelect: () => setAsked("replaceKey"),
 							},
 							{
@@ -83,6 +87,11 @@ export function RepositoryActions({ repository, only }: { repository: Repository
 	);
 }
 
+/** Whether the key stays for ever because the object that it opens cannot be deleted. */
+export function isKeyLocked({ lockDays, usage }: Pick<RepositoryView, "lockDays" | "usage">): boolean {
+	return (lockDays ?? 0) > 0 || usage?.immutability === "locked";
+}
+
 interface ActionProps {
 	repository: RepositoryView;
 	onClose: () => void;
@@ -92,7 +101,7 @@ function ConfirmKey({ repository, onClose }: ActionProps) {
 	const trpc = useTRPC();
 	const queryClient = useQueryClient();
 	const [typed, setTyped] = useState("");
-	const key = typed.replace(/\s/g, "");
+	const key = keyOf(typed);
 	const confirm = useMutation(
 		trpc.repositories.confirmKey.mutationOptions({
 			onSuccess: () => {

@@ -36,7 +36,9 @@ export function RepositoryFacts({ repository }: { repository: RepositoryView }) 
 								</span>
 							))}
 				</Pair>
-				<Pair label="Points">{usage ? `${usage.points}, of ${countOf(usage.guests, "guest")}` : "–"}</Pair>
+				<Pair label="Points">
+					{!usage ? "–" : usage.points === 0 ? "none" : `${usage.points}, of ${countOf(usage.guests, "guest")}`}
+				</Pair>
 				<Pair label="Deletable">
 					{repository.lockDays
 						? `not for ${repository.lockDays} days after writing`

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { use } from "react";
 import { RepositoryHealthChip } from "../../../../../components/backups/chips.tsx";
 import { LatestRuns } from "../../../../../components/backups/latest-runs.tsx";
-import { RepositoryActions } from "../../../../../components/backups/repository-actions.tsx";
+import { isKeyLocked, RepositoryActions } from "../../../../../components/backups/repository-actions.tsx";
 import { RepositoryDamages } from "../../../../../components/backups/repository-damages.tsx";
 import { RepositoryFacts } from "../../../../../components/backups/repository-facts.tsx";
 import { RepositoryUpkeep } from "../../../../../components/backups/repository-upkeep.tsx";
@@ -55,7 +55,11 @@ function Repository({ repository }: { repository: RepositoryView }) {
 					tone="warn"
 					className="mb-[18px]"
 					title="Its recovery key was never confirmed; jobs cannot use it yet."
-					cure="Type the end of the key from your copy. If it was not kept, replace it: nothing is lost while this console is there."
+					cure={`Type the end of the key from your copy. If it was not kept, ${
+						isKeyLocked(repository)
+							? "forget the repository and make another one: the key of a locked one stays."
+							: "replace it: nothing is lost while this console is there."
+					}`}
 				>
 					<div className="mt-2">
 						<RepositoryActions repository={repository} only="key" />
