@@ -1,8 +1,9 @@
 "use client";
+import { newId, VolumeId } from "@sterna/shared/ids";
 import { formatBytes, GiB, MiB } from "@sterna/shared/units";
 import { type Volume, VolumeSizeBytes } from "@sterna/shared/volume";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { toast } from "sonner";
 import type { GuestView } from "../server/views.ts";
 import { Field, TextField } from "../ui/field.tsx";
@@ -34,6 +35,12 @@ export function VolumeDialog({ guest, change, onClose }: VolumeDialogProps) {
 	const [chosen, setChosen] = useState<string | null>(null);
 	const pools = (host.data?.pools ?? []).filter(({ name }) => change.kind !== "move" || name !== change.volume.pool);
 	const pool = pools.find(({ name }) => name === chosen) ?? pools[0];
+	// One id for one wish: asked for again after a lost answer, it is the same disk.
+	const wish = useRef<{ text: string; volumeId: VolumeId } | null>(null);
+	const wishedId = (text: string) => {
+		if (wish.current?.text !== text) wish.current = { text, volumeId: newId(VolumeId) };
+		return wish.current.volumeId;
+	};
 	const size = VolumeSizeBytes.safeParse(Math.round((Number(gib) * GiB) / MiB) * MiB);
 	const options = {
 		onSuccess: () => {
@@ -69,7 +76,8 @@ export function VolumeDialog({ guest, change, onClose }: VolumeDialogProps) {
 				if (change.kind === "grow" && size.success) {
 					grow.mutate({ id: guest.id, volumeId: change.volume.id, sizeBytes: size.data });
 				} else if (change.kind === "attach" && pool && size.success) {
-					attach.mutate({ id: guest.id, pool: pool.name, sizeBytes: size.data });
+					const disk = { pool: pool.name, sizeBytes: size.data };
+					attach.mutate({ id: guest.id, ...disk, volumeId: wishedId(`${disk.sizeBytes} in ${disk.pool}`) });
 				} else if (change.kind === "move" && pool) {
 					move.mutate({ id: guest.id, volumeId: change.volume.id, pool: pool.name });
 				}

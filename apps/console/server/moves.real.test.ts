@@ -1,5 +1,6 @@
+import { SternaError } from "@sterna/shared/errors";
 import type { Finding } from "@sterna/shared/health";
-import { GuestId } from "@sterna/shared/ids";
+import { GuestId, newId, VolumeId } from "@sterna/shared/ids";
 import { MiB } from "@sterna/shared/units";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -179,6 +180,24 @@ describe("a move", () => {
 		expect(await ended(rows[0]?.id ?? "")).toMatchObject({ state: "completed" });
 		expect(owners(guestId)).toEqual(["rack1-02"]);
 		expect(await guest(guestId)).toMatchObject({ epoch: 2, moving: null, host: { name: "rack1-02" } });
+	});
+});
+
+describe("a disk that is added", () => {
+	test("is one disk, also when the answer was lost and it is asked for again; its id is no other disk's", async () => {
+		const id = await newGuest("with-disks");
+		const disk = { id, pool: "shared", sizeBytes: 64 * MiB, volumeId: newId(VolumeId) };
+		agents[0]?.instead.set("volume.attach", new SternaError("unavailable", "the answer was lost"));
+		expect(await codeOf(api.guests.attachVolume.mutate(disk))).toBe("unavailable");
+		agents[0]?.instead.delete("volume.attach");
+		for (let times = 0; times < 2; times++)
+			expect(await api.guests.attachVolume.mutate(disk)).toEqual({ id, volumeId: disk.volumeId });
+		const { spec } = await api.guests.get.query({ guestId: id });
+		expect(spec.volumes.map((volume) => volume.id).filter((one) => one === disk.volumeId)).toHaveLength(1);
+		expect(spec.volumes).toHaveLength(2);
+		expect(await codeOf(api.guests.attachVolume.mutate({ ...disk, sizeBytes: 128 * MiB }))).toBe("conflict");
+		const other = await newGuest("without");
+		expect(await codeOf(api.guests.attachVolume.mutate({ ...disk, id: other }))).toBe("conflict");
 	});
 });
 

@@ -40,9 +40,16 @@ export type RestoreId = z.infer<typeof RestoreId>;
 export const UpkeepId = z.uuid().brand<"UpkeepId">();
 export type UpkeepId = z.infer<typeof UpkeepId>;
 
-/** A new random id of the given kind: `newId(GuestId)`. */
+/**
+ * A new random id of the given kind: `newId(GuestId)`. A UUID of version 4 (RFC 9562, section 5.4), made by hand: browsers
+ * have `crypto.randomUUID` only on pages that came over HTTPS or from the same machine.
+ */
 export function newId<Id>(kind: { parse(value: string): Id }): Id {
-	return kind.parse(crypto.randomUUID());
+	const octets = crypto.getRandomValues(new Uint8Array(16));
+	octets[6] = 0x40 | ((octets[6] ?? 0) & 0x0f);
+	octets[8] = 0x80 | ((octets[8] ?? 0) & 0x3f);
+	const hex = Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join("");
+	return kind.parse(hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"));
 }
 
 /**

@@ -4,6 +4,7 @@ import { GuestSpec } from "@sterna/shared/guest";
 import { type GuestId, newId, VolumeId } from "@sterna/shared/ids";
 import type { Output } from "@sterna/shared/protocol/commands";
 import { formatBytes } from "@sterna/shared/units";
+import type { Volume } from "@sterna/shared/volume";
 import { eq } from "drizzle-orm";
 import type { AgentHub } from "../agents/hub.ts";
 import type { Core } from "../core.ts";
@@ -78,24 +79,40 @@ export class GuestVolumes {
 		});
 	}
 
-	/** @throws {SternaError} `no_capacity`; what the agent says. */
+	/**
+	 * Gives the guest an empty disk. The same `volumeId` again finishes what a lost answer left open, and makes no second one.
+	 * @throws {SternaError} `conflict` when the id is another disk's; `no_capacity`; `unavailable` when the agent did not
+	 * answer; what the agent says.
+	 */
 	attach(
-		input: { id: GuestId; pool: string; sizeBytes: number },
+		input: { id: GuestId; pool: string; sizeBytes: number; volumeId?: VolumeId | undefined },
 		actor: string,
 	): Promise<{ id: GuestId; volumeId: VolumeId }> {
-		const { id, pool, sizeBytes } = input;
+		const { id, pool, sizeBytes, volumeId = newId(VolumeId) } = input;
+		const volume = { id: volumeId, pool, sizeBytes };
 		return this.#change(id, "attach a disk", async (guest) => {
-			this.#refuseFull(guest, pool, sizeBytes);
-			const volume = { id: newId(VolumeId), pool, sizeBytes };
-			const spec = GuestSpec.parse({ ...guest.spec, volumes: [...guest.spec.volumes, volume] });
+			const isRepeated = this.#isRecorded(guest, volume);
+			if (!isRepeated) this.#refuseFull(guest, pool, sizeBytes);
+			const former = guest.spec;
+			const spec = isRepeated ? former : GuestSpec.parse({ ...former, volumes: [...former.volumes, volume] });
 			const epoch = guest.grant.ownerEpoch;
 			// Recorded first: of a disk that the agent made and nobody knows of, nobody would ever get rid.
-			const former = guest.spec;
 			await this.#store(guest, spec);
 			const report = await this.#hub
 				.call(guest.grant.ownerHostId, "volume.attach", { guestId: id, epoch, volume }, { timeoutMs: quickTimeoutMs })
 				.catch(async (thrown) => {
-					if (!isUnheard(asSternaError(thrown))) await this.#store(guest, former);
+					const error = asSternaError(thrown);
+					if (isUnheard(error))
+						throw new SternaError(
+							"unavailable",
+							`whether ${guest.name} has its new disk is not known: ${error.message}`,
+							{
+								cure: "ask for the same disk again: it is made once",
+								cause: thrown,
+							},
+						);
+					// A repeated request may be refused for what is under way now; the disk may be there all the same.
+					if (!isRepeated) await this.#store(guest, former);
 					throw thrown;
 				});
 			await this.#keep(
@@ -105,7 +122,20 @@ export class GuestVolumes {
 				actor,
 				`${actor} gave ${guest.name} a disk of ${formatBytes(sizeBytes)} in pool ${pool}`,
 			);
-			return { id, volumeId: volume.id };
+			return { id, volumeId };
+		});
+	}
+
+	/** @throws {SternaError} `conflict` when the id belongs to a disk that is not the one asked for. */
+	#isRecorded(guest: GuestEntry, { id, pool, sizeBytes }: Volume): boolean {
+		const holder = [...this.#core.inventory.guests.values()].find(({ spec }) =>
+			spec.volumes.some((volume) => volume.id === id),
+		);
+		if (!holder) return false;
+		const present = holder.spec.volumes.find((volume) => volume.id === id);
+		if (holder.id === guest.id && present?.pool === pool && present.sizeBytes === sizeBytes) return true;
+		throw new SternaError("conflict", `${holder.name} has another disk with the id ${id}`, {
+			cure: "ask for a disk with a new id",
 		});
 	}
 

@@ -149,9 +149,11 @@ export const guests = router({
 		.input(z.strictObject({ id: GuestId, volumeId: VolumeId, sizeBytes: VolumeSizeBytes }))
 		.output(changed)
 		.mutation(({ ctx, input }) => ctx.console.volumes.grow(input, ctx.user.name)),
-	/** Gives the guest another disk, empty, also while it runs. */
+	/** Gives the guest another disk, empty, also while it runs. Repeated with the same `volumeId`, it makes one disk. */
 	attachVolume: adminProcedure
-		.input(z.strictObject({ id: GuestId, pool: ResourceName, sizeBytes: VolumeSizeBytes }))
+		.input(
+			z.strictObject({ id: GuestId, pool: ResourceName, sizeBytes: VolumeSizeBytes, volumeId: VolumeId.optional() }),
+		)
 		.output(z.object({ id: GuestId, volumeId: VolumeId }))
 		.mutation(({ ctx, input }) => ctx.console.volumes.attach(input, ctx.user.name)),
 	/** Moves a disk to another pool of the same host, also while the guest runs. */
