@@ -28,7 +28,7 @@ const runInState = (guestId: GuestId, state: string, timeoutMs?: number) =>
 const startsOf = (index: number) => scene.agent(index).commands.filter((command) => command === "backup.start").length;
 
 describe("a repository", () => {
-	test("shows its key once; a job needs it confirmed, by the whole key or its last eight characters", async () => {
+	test("shows its key once; a job and a backup by hand need it confirmed, by the whole key or its last eight characters", async () => {
 		const { api } = scene;
 		const { id, recoveryKey } = await api.repositories.create.mutate({
 			name: "second",
@@ -37,10 +37,20 @@ describe("a repository", () => {
 		expect(JSON.stringify(await api.repositories.get.query({ id }))).not.toContain(recoveryKey.slice(-40));
 		const spec = scene.job(id, { name: "early" });
 		expect(await codeOf(api.jobs.create.mutate({ spec }))).toBe("wrong_state");
+		const guestId = await scene.newGuest("by-hand");
+		expect(await codeOf(api.runs.start.mutate({ guestId, repositoryId: id }))).toBe("wrong_state");
 		expect(await codeOf(api.repositories.confirmKey.mutate({ id, key: "aaaaaaaa" }))).toBe("invalid");
 		await api.repositories.confirmKey.mutate({ id, key: recoveryKey.slice(-8) });
 		await api.jobs.create.mutate({ spec });
 		expect(await codeOf(api.repositories.remove.mutate({ id, name: "second" }))).toBe("conflict");
+	});
+
+	test("says what it holds soon after a backup, not minutes later", async () => {
+		const { api } = scene;
+		const pointsIn = async () => (await api.repositories.get.query({ id: repositoryId })).usage?.points ?? 0;
+		const before = await pointsIn();
+		await scene.backUp(await scene.newGuest("measured"), repositoryId);
+		await until("the point to be counted", async () => (await pointsIn()) > before);
 	});
 
 	test("is not made twice in one place, nor under one name, nor where no host offers the folder", async () => {
@@ -82,6 +92,7 @@ describe("a repository", () => {
 		const [second] = (await api.repositories.list.query({ filter: "second" })).rows;
 		const id = second?.id ?? "";
 		const { recoveryKey } = await api.repositories.replaceKey.mutate({ id });
+		await api.repositories.confirmKey.mutate({ id, key: recoveryKey });
 		const guestId = await scene.newGuest("lost");
 		const made = [await scene.backUp(guestId, id), await scene.backUp(guestId, id), await scene.backUp(guestId, id)];
 		await api.repositories.remove.mutate({ id, name: "second" });

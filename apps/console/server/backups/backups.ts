@@ -67,7 +67,10 @@ export async function openBackups({
 	const parts = { ...base, repositories, reach, catalogue, jobs };
 	const restores = new Restores(parts);
 	const retention = new RetentionKeeper(parts, () => restores.pointsInUse());
-	const runs = new Runs(parts, (run) => retention.applyTo(run.guestId));
+	const runs = new Runs(parts, async (run) => {
+		if (run.hostId) reach.changed(run.hostId, { id: run.repositoryId });
+		await retention.applyTo(run.guestId);
+	});
 	const scheduler = new Scheduler({ ...parts, runs }, () =>
 		restores.open().map(({ targetGuestId: guestId, hostId, repositoryId }) => ({ guestId, hostId, repositoryId })),
 	);

@@ -8,7 +8,7 @@ import { isTaken } from "../db/errors.ts";
 import * as tables from "../db/schema.ts";
 import type { GuestEntry } from "../inventory/inventory.ts";
 import type { BackupParts } from "./parts.ts";
-import type { Repositories } from "./repositories.ts";
+import { type Repositories, refuseUnconfirmed } from "./repositories.ts";
 
 export type JobEntry = typeof tables.backupJobs.$inferSelect;
 
@@ -131,15 +131,7 @@ export class Jobs {
 	}
 
 	#refuse(spec: BackupJobSpec): void {
-		const repository = this.#repositories.get(spec.repositoryId);
-		if (repository.keyConfirmedAt !== null) return;
-		throw new SternaError(
-			"wrong_state",
-			`the recovery key of ${repository.name} is not confirmed: nobody has proved to have it`,
-			{
-				cure: "type the key back on the repository's page; if it is lost, replace it",
-			},
-		);
+		refuseUnconfirmed(this.#repositories.get(spec.repositoryId));
 	}
 
 	#touch(job: JobEntry): void {

@@ -9,10 +9,15 @@ interface Sight {
 	/** Why not; null when it gets there. */
 	because: string | null;
 	at: number;
+	/** How long the look took; 0 where none was needed. */
+	tookMs: number;
 }
 
 const askAgainMs = 10 * 60_000;
 const askAgainAfterFailureMs = 30_000;
+/** What a task has changed is looked at soon, but not once for each of a night's backups, nor most of the time. */
+const askAgainAfterChangeMs = 2_000;
+const longestShareOfLooking = 0.1;
 const probeTimeoutMs = 60_000;
 const probesAtOnce = 4;
 const patienceMs = 5000;
@@ -23,6 +28,8 @@ export class Reach {
 	readonly #repositories: Repositories;
 	readonly #sights = new Map<string, Sight>();
 	readonly #asking = new Map<string, Promise<void>>();
+	/** Hosts that have changed what a repository holds since they last told how much that is. */
+	readonly #changed = new Set<string>();
 	/** How often each host has gone: what it was asked before says nothing about it after. */
 	readonly #departures = new Map<HostId, number>();
 	/** A repository's usage is news: its points may not be those of the catalogue. */
@@ -81,6 +88,11 @@ export class Reach {
 		}
 	}
 
+	/** The host has added to the repository, or removed from it: what it holds is asked for again soon. */
+	changed(hostId: HostId, entry: Pick<RepositoryEntry, "id">): void {
+		this.#changed.add(keyOf(hostId, entry.id));
+	}
+
 	/** Opens the repository at that host and notes what it holds. Asked twice at once, it is opened once. */
 	probe(hostId: HostId, entry: RepositoryEntry): Promise<void> {
 		const key = keyOf(hostId, entry.id);
@@ -91,11 +103,14 @@ export class Reach {
 
 	async #probe(hostId: HostId, entry: RepositoryEntry): Promise<void> {
 		const departures = this.#departures.get(hostId);
+		const { now } = this.#parts.core;
+		const beganAt = now();
+		this.#changed.delete(keyOf(hostId, entry.id));
 		try {
 			await this.#repositories.settleKey(entry, hostId);
 			const access = this.#repositories.accessOf(entry);
 			const usage = await this.#parts.hub.call(hostId, "repository.inspect", { access }, { timeoutMs: probeTimeoutMs });
-			this.#see(hostId, entry, null);
+			this.#see(hostId, entry, null, now() - beganAt);
 			await this.#repositories.setUsage(entry, usage);
 			this.#onUsage(entry);
 		} catch (thrown) {
@@ -146,13 +161,16 @@ export class Reach {
 	#isDue(hostId: HostId, entry: RepositoryEntry): boolean {
 		const sight = this.#sights.get(keyOf(hostId, entry.id));
 		if (!sight) return true;
+		const usualMs = sight.reached ? askAgainMs : askAgainAfterFailureMs;
+		const soonMs = Math.min(usualMs, Math.max(askAgainAfterChangeMs, sight.tookMs / longestShareOfLooking));
+		const afterMs = this.#changed.has(keyOf(hostId, entry.id)) ? soonMs : usualMs;
 		// A real clock: the demo's offset must not make every host be asked at once, nor never again.
-		return Math.abs(this.#parts.core.now() - sight.at) > (sight.reached ? askAgainMs : askAgainAfterFailureMs);
+		return Math.abs(this.#parts.core.now() - sight.at) > afterMs;
 	}
 
-	#see(hostId: HostId, { id }: RepositoryEntry, because: string | null): void {
+	#see(hostId: HostId, { id }: RepositoryEntry, because: string | null, tookMs = 0): void {
 		const former = this.#sights.get(keyOf(hostId, id));
-		this.#sights.set(keyOf(hostId, id), { reached: because === null, because, at: this.#parts.core.now() });
+		this.#sights.set(keyOf(hostId, id), { reached: because === null, because, at: this.#parts.core.now(), tookMs });
 		if (former?.reached !== (because === null))
 			this.#parts.core.changes.touch("repositories", `repository:${id}`, "overview");
 	}

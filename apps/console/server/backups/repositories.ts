@@ -326,6 +326,18 @@ export class Repositories {
 	}
 }
 
+/**
+ * Backups that nobody can open are none: neither a job nor a person begins one before somebody has proved to have the key.
+ * What was begun before goes on, also when the key is replaced: a backup that is not made helps nobody.
+ * @throws {SternaError} `wrong_state`.
+ */
+export function refuseUnconfirmed({ name, keyConfirmedAt }: Pick<RepositoryEntry, "name" | "keyConfirmedAt">): void {
+	if (keyConfirmedAt !== null) return;
+	throw new SternaError("wrong_state", `the recovery key of ${name} is not confirmed: nobody has proved to have it`, {
+		cure: "type the key back on the repository's page; if it is lost, replace it",
+	});
+}
+
 /** `folder backups`, `bucket sterna at s3.example`. */
 export function placeText(place: RepositoryPlace): string {
 	return place.kind === "directory"

@@ -6,7 +6,7 @@ import { connectionOf } from "../inventory/standing.ts";
 import type { JobEntry, Jobs } from "./jobs.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
-import type { Repositories, RepositoryEntry } from "./repositories.ts";
+import { type Repositories, type RepositoryEntry, refuseUnconfirmed } from "./repositories.ts";
 import type { RunEntry, Runs } from "./runs.ts";
 
 /** What a person asked for begins within this time. */
@@ -57,6 +57,7 @@ export class Scheduler {
 	/** Backs one guest up now. @throws {SternaError} what stands in the way of recording it. */
 	async runGuest(guest: GuestEntry, repository: RepositoryEntry, actor: string): Promise<RunEntry> {
 		const { core, clock, runs } = this.#parts;
+		refuseUnconfirmed(repository);
 		if (guest.existence !== "present")
 			throw new SternaError("wrong_state", `${guest.name} is being changed; try again in a moment`);
 		if (guest.spec.volumes.length === 0)

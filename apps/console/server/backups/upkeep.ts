@@ -210,6 +210,7 @@ export class Upkeep {
 			...(report ? { report } : {}),
 		});
 		const failed = state === "failed";
+		if (round.kind === "collect") this.#parts.reach.changed(round.hostId, entry);
 		// An hourly canary that found what it should is no news.
 		if (round.kind === "canary" && !failed) return;
 		const sentence = failed
