@@ -18,6 +18,7 @@ import { openDatabase } from "./db/database.ts";
 import { startPostgres } from "./db/postgres.ts";
 import type { ConsoleEnvironment } from "./env.ts";
 import { Evacuations } from "./evacuations/executor.ts";
+import { EvacuationRetries, incompleteEvacuation } from "./evacuations/retries.ts";
 import { EventLog } from "./events/log.ts";
 import { GuestActions } from "./guests/actions.ts";
 import { GuestExistence } from "./guests/existence.ts";
@@ -129,6 +130,11 @@ export async function startConsole(
 		driver.inherit();
 		const existence = new GuestExistence(core, hub);
 		const evacuations = new Evacuations(core, driver);
+		const retries = new EvacuationRetries({
+			core,
+			incompleteOf: (hostId) => incompleteEvacuation(core, hostId),
+			begin: (request) => evacuations.begin(request),
+		});
 		const findings = new Findings(core, evacuations);
 		const intake = new Intake(core, {
 			guestReported: (_hostId, guestId) => moves.settle(guestId),
@@ -176,6 +182,7 @@ export async function startConsole(
 				// Not waited for: an agent that takes its time must not hold up the others, nor the health policy.
 				async () => void driver.tick(),
 				async () => evacuations.tick(),
+				() => retries.tick(),
 				() => existence.tick(),
 				() => findings.decide(),
 				...backups.ticks,

@@ -7,6 +7,7 @@ import { backupDecisions, backupTasks } from "../backups/present-overview.ts";
 import { summaryOf } from "../backups/protection.ts";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
+import { planMaintenance } from "../hosts/maintenance.ts";
 import type { HostEntry, Inventory, MoveEntry } from "../inventory/inventory.ts";
 import { connectionOf, guestStanding, healthStateOf } from "../inventory/standing.ts";
 import { progressOf, remainingOf } from "../migrations/present.ts";
@@ -254,11 +255,13 @@ function decisionsOf(
 			const left = inventory
 				.guestsOf(host.id)
 				.filter((guest) => guestStanding(guest, inventory, now).state === "running");
+			const { blocked } = left.length > 0 ? planMaintenance(host.id, inventory, now) : { blocked: [] };
 			for (const guest of left) {
+				const refusal = blocked.find((row) => row.guest.id === guest.id)?.refusal;
 				decisions.push({
 					id: `left/${guest.id}`,
-					title: `${guest.name} cannot leave ${host.name}`,
-					detail: "see what stands in the way",
+					title: refusal ? `${guest.name} cannot leave ${host.name}` : `${guest.name} is still on ${host.name}`,
+					detail: refusal?.message ?? "it has a place now and is tried again by itself",
 					link: { label: "Fix", href: `/guests/${guest.id}` },
 				});
 			}
