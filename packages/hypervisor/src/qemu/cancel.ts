@@ -8,6 +8,9 @@ import { yank } from "./yank.ts";
 
 type Status = NonNullable<CommandReturns["query-migrate"]["status"]>;
 
+/** A monitor that is not held by a dead link answers within this, also on a busy host. Meanwhile the guest may stand. */
+const promptMs = 500;
+
 const ended: readonly Status[] = ["none", "cancelled", "failed", "completed"];
 
 /**
@@ -24,17 +27,25 @@ export async function cancelMove(guest: QemuGuest): Promise<void> {
 }
 
 async function endMemoryCopy(guest: QemuGuest): Promise<void> {
-	const status = await migrationStatus(guest);
+	const status = await migrationStatus(guest, promptMs);
 	if (status !== null && ended.includes(status)) return;
-	const heard = await guest.monitor.execute("migrate_cancel", {}).then(
+	if (status !== null && (await cancels(guest)) && (await waitForEnd(guest, 2000))) return;
+	// Silent, or cancelling without end: it writes to a link that is dead.
+	const cut = await yank(guest, [{ type: "migration" }]).then(
+		() => ({}),
+		// Nothing to cut when it ended by itself in the meantime.
+		(cause: unknown) => ({ cause }),
+	);
+	if (await waitForEnd(guest, 5000)) return;
+	throw new SternaError("timeout", `the move of ${label(guest)} could not be ended`, cut);
+}
+
+/** False when the monitor does not hear it soon. */
+function cancels(guest: QemuGuest): Promise<boolean> {
+	return guest.monitor.execute("migrate_cancel", {}, { timeoutMs: promptMs }).then(
 		() => true,
 		() => false,
 	);
-	if (heard && (await waitForEnd(guest, 2000))) return;
-	// Silent, or cancelling without end: it writes to a link that is dead.
-	await yank(guest, [{ type: "migration" }]);
-	if (await waitForEnd(guest, 5000)) return;
-	throw new SternaError("timeout", `the move of ${label(guest)} could not be ended`);
 }
 
 async function waitForEnd(guest: QemuGuest, deadlineMs: number): Promise<boolean> {
@@ -48,9 +59,9 @@ async function waitForEnd(guest: QemuGuest, deadlineMs: number): Promise<boolean
 }
 
 /** Null when the monitor does not say. */
-async function migrationStatus(guest: QemuGuest): Promise<Status | null> {
+async function migrationStatus(guest: QemuGuest, timeoutMs?: number): Promise<Status | null> {
 	try {
-		return (await guest.monitor.execute("query-migrate", {})).status ?? "none";
+		return (await guest.monitor.execute("query-migrate", {}, timeoutMs ? { timeoutMs } : {})).status ?? "none";
 	} catch {
 		if (guest.monitor.closed) throw guest.monitor.closed;
 		return null;
