@@ -15,7 +15,7 @@ export function describeBackups(make: () => Promise<DriverUnderTest>): void {
 	let scratchFolder: string;
 	const guests: StartRequest[] = [];
 
-	// One site for all: a driver looks at its machine once in its life, and that takes longer than most of these tests.
+	// One site for all: what is tracked belongs to a guest, and each test has its own.
 	beforeAll(async () => {
 		const underTest = await make();
 		scratchFolder = underTest.folder;
@@ -115,8 +115,8 @@ export function describeBackups(make: () => Promise<DriverUnderTest>): void {
 	test("with a point that is kept go the bitmaps of points that are gone, and those of other repositories stay", async () => {
 		const request = await startGuest();
 		const names = async () => (await bitmaps(request)).map(({ name }) => name);
-		const endWithStale = (mark: string, outcome: EndSnapshot["outcome"], stale: string[]) => {
-			const { volumes, ...snapshot } = wanted(request, mark, "st-a");
+		const endWithStale = (mark: string, outcome: EndSnapshot["outcome"], stale: string[], since = "st-a") => {
+			const { volumes, ...snapshot } = wanted(request, mark, since);
 			return driver.endSnapshot({ ...snapshot, volumes: volumes.map((volume) => ({ ...volume, stale })), outcome });
 		};
 		for (const mark of ["st-a", "st-gone", "st-other"]) {
@@ -135,6 +135,11 @@ export function describeBackups(make: () => Promise<DriverUnderTest>): void {
 			{ name: "st-b", recording: true, dirtyBytes: block },
 			{ name: "st-other", recording: true, dirtyBytes: block },
 		]);
+		// The same in the files of a guest that does not run.
+		await driver.powerOff(request.spec.id);
+		await take(request, "st-c", "st-b");
+		await endWithStale("st-c", "committed", ["st-other"], "st-b");
+		expect(await names()).toEqual(["st-c"]);
 	});
 
 	test("of a paused guest nothing has changed, and that is what its bitmap says", async () => {

@@ -97,6 +97,22 @@ export async function killProcess(identity: ProcessIdentity, deadlineMs = 10_000
 	});
 }
 
+/**
+ * Tells this very process to end, as QEMU's programs do after they have closed their files in order, and kills it when it
+ * has not by then. False when it had to be killed. @throws {SternaError} as `killProcess`
+ */
+export async function endInOrder(identity: ProcessIdentity, patienceMs: number): Promise<boolean> {
+	if (!(await isAlive(identity))) return true;
+	try {
+		process.kill(identity.pid, "SIGTERM");
+	} catch (error) {
+		if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+	}
+	if (await waitUntilGone(identity, patienceMs)) return true;
+	await killProcess(identity);
+	return false;
+}
+
 /** False when the process is still there at the deadline. */
 export async function waitUntilGone(identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {
 	const deadline = Date.now() + deadlineMs;
