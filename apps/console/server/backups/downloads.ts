@@ -1,15 +1,16 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir, open, rm } from "node:fs/promises";
+import { mkdir, rm, statfs } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { basename, join } from "node:path";
-import { asSternaError, SternaError } from "@sterna/shared/errors";
+import { asSternaError, type ErrorCode, SternaError } from "@sterna/shared/errors";
 import type { PointId, VolumeId } from "@sterna/shared/ids";
+import { GiB } from "@sterna/shared/units";
 import type { Session } from "../context.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories } from "./repositories.ts";
+import { Spool, SpoolBudget } from "./spool.ts";
 
 /** One file inside a recovery point. */
 export interface FileInPoint {
@@ -27,18 +28,21 @@ interface Ticket extends FileInPoint {
 
 const validMs = 60_000;
 const maxOpen = 1000;
-const chunkBytes = 256 * 1024;
-const lookAgainMs = 100;
+/** What may wait on the console's disk for slow browsers, of all downloads together. */
+const maxGatheredBytes = 8 * GiB;
+
+const statusOf: Partial<Record<ErrorCode, number>> = { not_found: 404, no_capacity: 507 };
 
 /**
  * Files of guests' disks on their way to a browser. A ticket is good once, for the session that asked for it. What comes
- * from the agent is gathered in a file of this console first, at the agent's pace, and read from there at the browser's:
- * a browser on a slow line must hold up neither the agent's other reports nor fill this process's memory.
+ * from the agent is gathered on the disk of this console first, at the agent's pace, and read from there at the browser's:
+ * a browser on a slow line must not hold up the agent's other reports, nor fill this process's memory, nor the disk.
  */
 export class Downloads {
 	readonly #parts: BackupParts & { repositories: Repositories; reach: Reach; catalogue: Catalogue };
 	readonly #folder: string;
 	readonly #tickets = new Map<string, Ticket>();
+	readonly #budget = new SpoolBudget(maxGatheredBytes);
 
 	constructor(parts: BackupParts & { repositories: Repositories; reach: Reach; catalogue: Catalogue }, folder: string) {
 		this.#parts = parts;
@@ -91,96 +95,73 @@ export class Downloads {
 				.end("this link does not open anything; ask for the file again");
 			return;
 		}
-		await this.#stream(held, response);
+		await this.#stream(held, session.user.name, response);
 	}
 
-	async #stream({ path, ...file }: Ticket, response: ServerResponse): Promise<void> {
+	async #stream({ path, ...file }: Ticket, actor: string, response: ServerResponse): Promise<void> {
 		const { hub, reach, repositories, catalogue, core } = this.#parts;
 		const stop = new AbortController();
 		response.once("close", () => stop.abort());
-		const spool = join(this.#folder, randomBytes(16).toString("hex"));
+		const spool = new Spool(join(this.#folder, randomBytes(16).toString("hex")), await this.#sharedBudget());
 		try {
 			const point = await catalogue.get(file.id);
 			const entry = repositories.get(point.repositoryId);
 			const { volumeId, device } = file;
 			const input = { access: repositories.accessOf(entry), pointId: point.id, volumeId, device, path };
-			const gathering = this.#gather(spool, stop.signal, (onItem) =>
-				hub.stream(reach.anyHost(entry), "files.read", input, { signal: stop.signal, onItem }),
+			const onItem = ({ data }: { data: string }) => {
+				if (!spool.append(Buffer.from(data, "base64"))) stop.abort();
+			};
+			hub.stream(reach.anyHost(entry), "files.read", input, { signal: stop.signal, onItem }).then(
+				() => spool.end(),
+				(thrown) => spool.fail(asSternaError(thrown)),
 			);
-			await sendWhileGathered(spool, gathering, response, basename(path));
+			await send(spool, response, basename(path));
 		} catch (thrown) {
 			const error = asSternaError(thrown);
-			if (!stop.signal.aborted) core.log.warn({ err: error, pointId: file.id }, "file not sent");
+			if (!response.destroyed) await this.#tellBroken({ path, ...file }, actor, error);
 			// A download that breaks off must not look complete.
 			if (response.headersSent) response.destroy();
 			else
 				response
-					.writeHead(error.code === "not_found" ? 404 : 503, { "content-type": "text/plain; charset=utf-8" })
-					.end(error.message);
+					.writeHead(statusOf[error.code] ?? 503, { "content-type": "text/plain; charset=utf-8" })
+					.end([error.message, ...(error.cure ? [error.cure] : [])].join("; "));
 		} finally {
 			stop.abort();
-			await rm(spool, { force: true });
+			// Best effort: what is left is removed when the console starts again.
+			await spool.close().catch((err) => core.log.warn({ err }, "a gathered file was not removed"));
 		}
 	}
 
-	/** Writes what the agent sends; `size` grows as it does. */
-	#gather(
-		spool: string,
-		signal: AbortSignal,
-		follow: (onItem: (item: { data: string }) => void) => Promise<void>,
-	): { size: number; done: Promise<void>; isOver: boolean } {
-		const writer = createWriteStream(spool, { mode: 0o600, signal });
-		const written = new Promise<void>((resolve, reject) => writer.once("finish", resolve).once("error", reject));
-		const state = { size: 0, isOver: false, done: Promise.resolve() };
-		const append = ({ data }: { data: string }) => {
-			const bytes = Buffer.from(data, "base64");
-			writer.write(bytes, (error) => {
-				if (!error) state.size += bytes.length;
-			});
-		};
-		state.done = follow(append)
-			.then(() => {
-				writer.end();
-				return written;
+	/** Half of what the console's disk has free at the most: its database lives there too. */
+	async #sharedBudget(): Promise<SpoolBudget> {
+		const { bavail, bsize } = await statfs(this.#folder);
+		this.#budget.limitBytes = Math.min(maxGatheredBytes, (this.#budget.usedBytes + bavail * bsize) / 2);
+		return this.#budget;
+	}
+
+	/** A browser shows only that its download broke off: the reason is in the log of events. */
+	async #tellBroken({ id, device, path }: FileInPoint, actor: string, error: SternaError): Promise<void> {
+		const { core } = this.#parts;
+		core.log.warn({ err: error, pointId: id }, "file not sent");
+		if (error.code === "not_found") return;
+		await core.events
+			.append({
+				...{ kind: "point.fileNotSent", actor, objects: [{ type: "point", id, name: basename(path) }] },
+				...{ sentence: `A file out of a backup did not reach ${actor} whole`, why: error.message },
+				evidence: { device, path },
 			})
-			.finally(() => {
-				state.isOver = true;
-				writer.destroy();
-			});
-		written.catch(() => {});
-		state.done.catch(() => {});
-		return state;
+			.catch((err) => core.log.error({ err }, "a broken download was not told"));
 	}
 }
 
-/** Sends the file from its beginning, as far as it is there, until all of it is. The headers go out with the first bytes. */
-async function sendWhileGathered(
-	spool: string,
-	gathering: { size: number; done: Promise<void>; isOver: boolean },
-	response: ServerResponse,
-	name: string,
-): Promise<void> {
-	// Nothing is sent before something came: an agent that refuses becomes an answer of its own.
-	while (gathering.size === 0 && !gathering.isOver) await pause(gathering.done);
-	if (gathering.isOver) await gathering.done;
-	response.writeHead(200, downloadHeaders(name));
-	const file = await open(spool, "r");
-	try {
-		const chunk = Buffer.alloc(chunkBytes);
-		for (let position = 0; ; ) {
-			const over = gathering.isOver;
-			const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, gathering.size - position), position);
-			if (bytesRead > 0) {
-				position += bytesRead;
-				if (!response.write(Buffer.from(chunk.subarray(0, bytesRead)))) await drained(response);
-			} else if (over) break;
-			else await pause(gathering.done);
-		}
-		await gathering.done;
-		response.end();
-	} finally {
-		await file.close();
+/** Sends what the spool gives, at the browser's pace. The headers go out with the first bytes: a refusal is an answer of its own. */
+async function send(spool: Spool, response: ServerResponse, name: string): Promise<void> {
+	for await (const piece of spool.pieces()) {
+		if (!response.headersSent) response.writeHead(200, downloadHeaders(name));
+		if (!response.write(piece)) await drained(response);
 	}
+	if (!response.headersSent) response.writeHead(200, downloadHeaders(name));
+	response.end();
 }
 
 /** Item 38: what comes out of a guest's disk is a file to keep, whatever it says that it is. */
@@ -197,17 +178,6 @@ export function downloadHeaders(name: string): Record<string, string> {
 		"content-security-policy": "default-src 'none'; sandbox",
 		"cache-control": "no-store",
 	};
-}
-
-function pause(done: Promise<void>): Promise<void> {
-	return new Promise((resolve) => {
-		const timer = setTimeout(resolve, lookAgainMs);
-		const wake = () => {
-			clearTimeout(timer);
-			resolve();
-		};
-		done.then(wake, wake);
-	});
 }
 
 function drained(response: ServerResponse): Promise<void> {
