@@ -14,14 +14,17 @@ import { refuseIncomplete } from "./fill-mark.ts";
 import { giveSocketsOf } from "./fill-sources.ts";
 import { refuseWhileExported } from "./offline.ts";
 import { type GuestPaths, guestPaths } from "./paths.ts";
-import { findBySocket, isAlive, killProcess, type Spawned, startDetached } from "./process.ts";
+import { endInOrder, findBySocket, isAlive, type Spawned, startDetached } from "./process.ts";
 import { type GuestRecord, readRecord, writeRecord } from "./record.ts";
 import { createTap, removeTap, tapName } from "./tap.ts";
 import type { Undo } from "./undo.ts";
 import { settleFiles } from "./volume-copy.ts";
 import { supportsDirectIo } from "./volumes.ts";
 
+/** On a busy disk opening the volumes takes seconds, and until that is done the monitor greets nobody. */
 const monitorDeadlineMs = 20_000;
+/** How long one that does not come up may take to close its volumes. */
+const endMs = 2000;
 
 export interface Launch {
 	request: StartRequest;
@@ -92,7 +95,7 @@ export async function launch(what: Launch, undo: Undo): Promise<Launched> {
 	}
 	const command = confinedCommand([what.system, ...argv], confinement);
 	const process = await startDetached(command, paths.qemuLog, spec.id);
-	undo.add(() => killProcess(process));
+	undo.add(() => endInOrder(process, endMs));
 	const monitor = await connectMonitor(paths, process, spec.name);
 	undo.add(() => monitor.close());
 	return { paths, record, process, monitor };
@@ -138,7 +141,7 @@ async function connectMonitor(paths: GuestPaths, process: Spawned, name: string)
 	const deadline = Date.now() + monitorDeadlineMs;
 	for (;;) {
 		try {
-			return await QmpClient.connect(paths.qmp, { owner: `guest ${name}` });
+			return await QmpClient.connect(paths.qmp, { owner: `guest ${name}`, greetingTimeoutMs: monitorDeadlineMs });
 		} catch (error) {
 			if (!(await isAlive(process))) throw await earlyEnd(paths, name);
 			// The socket is not there yet; anything else than that will not get better.

@@ -54,7 +54,13 @@ export async function withStoppedVolumes<Result>(
 		const log = join(folder, "log");
 		const nodes = volumeNodes(what.volumes, { readOnly: what.readOnly, alone: !what.readOnly });
 		const monitorArgs = ["--chardev", `socket,id=m,path=${socket},server=on,wait=off`, "--monitor", "chardev=m"];
-		const daemon = await startDaemon(guest, confinement, ["setpriv", "--pdeathsig=TERM"], [...nodes, ...monitorArgs], log);
+		const daemon = await startDaemon(
+			guest,
+			confinement,
+			["setpriv", "--pdeathsig=TERM"],
+			[...nodes, ...monitorArgs],
+			log,
+		);
 		try {
 			const monitor = await whenUp(daemon, log, () => QmpClient.connect(socket, { owner: "the storage daemon" }));
 			const nodeOfVolume = (volumeId: VolumeId) => diskNode(placeOf(what.volumes, volumeId));

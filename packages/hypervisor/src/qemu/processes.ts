@@ -12,14 +12,14 @@ import { translate } from "./events.ts";
 import { absentReport, label, poweredOffEnding, type QemuGuest, qemuGuest, reportOf, unheardReport } from "./guest.ts";
 import { launch } from "./launch.ts";
 import { type GuestPaths, guestPaths, openRunFolder } from "./paths.ts";
-import { findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
+import { endInOrder, findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
 import { readRecord } from "./record.ts";
 import { Undo } from "./undo.ts";
 import { settleMove } from "./volume-move.ts";
 
 /** How long an answer waits for a process that is about to be gone. */
 const inspectPatienceMs = 5000;
-/** How long QEMU may take to end when it is told to, and when a guest has turned itself off: closing writes what is tracked of its volumes. */
+/** How long QEMU may take to end when it hears nothing, and when it does: closing writes what is tracked of its volumes. */
 const endMs = 2000;
 const closingMs = 60_000;
 
@@ -214,7 +214,7 @@ export class QemuProcesses {
 				guest.monitor.close();
 				throw error;
 			});
-		if (report.state === "absent") await this.#end(guest, poweredOffEnding, closingMs);
+		if (report.state === "absent") await this.#end(guest, poweredOffEnding);
 		return report;
 	}
 
@@ -273,11 +273,17 @@ export class QemuProcesses {
 		}
 	}
 
-	/** Asks QEMU to end, which closes its images in order; kills it when it does not within its time. */
-	async #end(guest: QemuGuest, why: string, patienceMs = endMs): Promise<void> {
+	/**
+	 * Has QEMU end, which closes its images in order; kills it when it does not within its time. One that still answers gets
+	 * the time to close on a busy disk: killed, it would leave volumes of which nobody knows what changed.
+	 */
+	async #end(guest: QemuGuest, why: string): Promise<void> {
 		guest.expectedEnding ??= why;
-		await guest.monitor.execute("quit", {}).catch(() => undefined);
-		if (!(await waitUntilGone(guest.process, patienceMs))) await killProcess(guest.process);
+		const answers = await guest.monitor.execute("query-status", {}).then(
+			() => true,
+			() => false,
+		);
+		await endInOrder(guest.process, answers ? closingMs : endMs);
 		await guest.gone;
 	}
 
@@ -292,7 +298,7 @@ export class QemuProcesses {
 	#poweredOff(guest: QemuGuest): void {
 		guest.expectedEnding ??= poweredOffEnding;
 		this.#tell({ type: "poweredOff", guestId: guest.id });
-		void this.#end(guest, poweredOffEnding, closingMs).catch(() => undefined);
+		void this.#end(guest, poweredOffEnding).catch(() => undefined);
 	}
 
 	async #tellState(guest: QemuGuest): Promise<void> {
