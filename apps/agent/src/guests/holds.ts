@@ -29,15 +29,17 @@ export class GuestHolds {
 		};
 	}
 
-	/** Why the guest cannot do that now, as a sentence that follows its name; null when it can. */
-	refusal(guestId: GuestId, verb: HeldVerb): string | null {
-		for (const { refuses, reason } of this.#holds.get(guestId) ?? []) if (refuses.includes(verb)) return reason;
+	/** Why the guest cannot do that now, as a sentence that follows its name; null when it can. `own`: the hold of who asks. */
+	refusal(guestId: GuestId, verb: HeldVerb, own?: Hold): string | null {
+		for (const hold of this.#holds.get(guestId) ?? []) {
+			if (hold !== own && hold.refuses.includes(verb)) return hold.reason;
+		}
 		return null;
 	}
 
-	/** @throws {SternaError} `conflict` with what has the guest. */
-	refuseIfHeld(guestId: GuestId, name: string, verb: HeldVerb): void {
-		const reason = this.refusal(guestId, verb);
+	/** `own`: the hold of who asks. @throws {SternaError} `conflict` with what else has the guest. */
+	refuseIfHeld(guestId: GuestId, name: string, verb: HeldVerb, own?: Hold): void {
+		const reason = this.refusal(guestId, verb, own);
 		if (reason)
 			throw new SternaError("conflict", `guest ${name} ${reason}`, { cure: "wait for its end, or cancel it" });
 	}

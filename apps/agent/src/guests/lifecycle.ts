@@ -10,6 +10,7 @@ import type { AgentContext, Announcer } from "../context.ts";
 import { ArrivingFiles } from "../migrations/incoming-file.ts";
 import { claimConflict, sameSpec } from "./claims.ts";
 import { decide, type LifecycleCommand } from "./decide.ts";
+import type { Hold } from "./holds.ts";
 import type { KnownGuest } from "./store.ts";
 import { stateOf, type Transient, viewGuest } from "./view.ts";
 
@@ -196,12 +197,17 @@ export class Guests {
 		});
 	}
 
-	/** The volumes go only after the ownership record has let go of the guest; an interrupted deletion is finished later. */
-	async delete(guestId: GuestId, epoch: Epoch): Promise<void> {
+	/**
+	 * The volumes go only after the ownership record has let go of the guest; an interrupted deletion is finished by the same
+	 * call again, or by the next life of the agent. `own`: the hold of who asks for it.
+	 */
+	async delete(guestId: GuestId, epoch: Epoch, own?: Hold): Promise<void> {
 		await this.#needs.queue.run(guestId, async () => {
 			const { store } = this.#needs;
+			const half = store.list().find((one) => one.guestId === guestId && one.record.role === "none");
+			if (half?.run.desired === "deleted") return this.#bury(half);
 			const guest = this.#decideOn("delete", guestId, epoch).guest;
-			this.#needs.holds.refuseIfHeld(guestId, guest.spec.name, "delete");
+			this.#needs.holds.refuseIfHeld(guestId, guest.spec.name, "delete", own);
 			await store.writeRun(guestId, { desired: "deleted" });
 			refuseIfRefused(
 				guest.spec.name,

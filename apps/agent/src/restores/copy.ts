@@ -1,3 +1,4 @@
+import { asSternaError } from "@sterna/shared/errors";
 import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
 import { servePoint } from "./point-server.ts";
 import { dropAside, dropMade, placeVolumes, restoredVolumes } from "./volumes.ts";
@@ -14,20 +15,31 @@ export async function copyRestore(needs: RestoreNeeds): Promise<void> {
 	await finishCopy(needs);
 }
 
-/** From the commit point on: everything is there and takes its place. Repeating completes. */
-export async function finishCopy({ context, guests, task, letGo }: RestoreNeeds): Promise<void> {
+/**
+ * From the commit point on: everything is there and takes its place. Repeating completes. A guest that cannot be started is
+ * restored all the same, and stays stopped.
+ */
+export async function finishCopy({ context, guests, task, hold }: RestoreNeeds): Promise<void> {
 	const { spec, epoch, start, before } = task.facts;
-	const volumes = restoredVolumes(context, task.facts);
-	await task.begin("finish");
-	await guests.restore(spec, epoch, () => placeVolumes(volumes));
-	await dropAside(volumes);
-	const kept = new Set(spec.volumes.map(({ id }) => id));
-	const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
-	for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);
-	letGo();
-	if (!start) return;
+	// A guest that was started has its volumes: they are not put into place under it again.
+	if (!task.has("booting")) {
+		const volumes = restoredVolumes(context, task.facts);
+		await task.begin("finish");
+		await guests.restore(spec, epoch, () => placeVolumes(volumes));
+		await dropAside(volumes);
+		const kept = new Set(spec.volumes.map(({ id }) => id));
+		const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
+		for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);
+	}
+	hold.letGo();
+	if (!start || task.has("booted")) return;
 	await task.begin("boot");
-	await guests.start(spec.id, epoch);
+	await task.note({ type: "booting" });
+	try {
+		await guests.start(spec.id, epoch);
+	} catch (thrown) {
+		return task.remark(`the guest is restored and could not be started: ${asSternaError(thrown).message}`);
+	}
 	await task.note({ type: "booted", afterMs: task.elapsedMs });
 }
 

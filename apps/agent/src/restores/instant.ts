@@ -21,20 +21,16 @@ export async function instantRestore(needs: RestoreNeeds): Promise<void> {
 	for (const { made, sizeBytes } of volumes) await context.hypervisor.createVolume({ ...made, sizeBytes });
 	await task.note({ type: "placing" });
 	await guests.restore(spec, epoch, () => placeVolumes(volumes));
-	await fillGuest(needs, async () => {
-		await task.begin("boot");
-		await guests.start(spec.id, epoch);
-		await task.note({ type: "booted", afterMs: task.elapsedMs });
-	});
+	await fillGuest(needs);
 }
 
 /**
- * Serves what the guest lacks until it has everything. Also the way on after a restart of the agent: QEMU connects again to
- * the same socket. `boot` starts the guest when this is its first life. From then on it is tried for as long as it takes: what
- * the guest has written is nowhere else, so only the end of the agent ends it, or a cancel from before the boot.
+ * Starts the guest and serves what it lacks until it has everything. Also the way on after a restart of the agent: QEMU
+ * connects again to the same socket. From the boot on it is tried for as long as it takes: what the guest has written is
+ * nowhere else, so only the end of the agent ends it.
  */
-export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>) | null): Promise<void> {
-	const { context, task, signal } = needs;
+export async function fillGuest(needs: RestoreNeeds): Promise<void> {
+	const { context, task, signal, hold } = needs;
 	const { spec, volumes } = task.facts;
 	const { holds } = context;
 	const socket = socketPath(context, task.facts);
@@ -45,11 +41,11 @@ export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>)
 		sources,
 	});
 	// From here on whoever starts the guest starts it from its sources.
-	needs.letGo();
+	hold.letGo();
 	try {
 		for (let pauseMs = pausesMs.first; !task.has("filled"); pauseMs = Math.min(pauseMs * 2, pausesMs.longest)) {
 			try {
-				await serveAndFill(needs, boot);
+				await serveAndFill(needs);
 			} catch (thrown) {
 				if (signal.aborted || !task.onlyForward) throw thrown;
 				task.setWaiting(`the guest is filled on later: ${asSternaError(thrown).message}`.slice(0, 300));
@@ -58,13 +54,15 @@ export async function fillGuest(needs: RestoreNeeds, boot: (() => Promise<void>)
 			}
 		}
 	} finally {
+		// Without its sources and incomplete: nobody touches it before it is undone.
+		if (!task.has("filled")) hold.take();
 		letGo();
 	}
 	await task.begin("finish");
 	await finishInstant(needs);
 }
 
-async function serveAndFill(needs: RestoreNeeds, boot: (() => Promise<void>) | null): Promise<void> {
+async function serveAndFill(needs: RestoreNeeds): Promise<void> {
 	const { context, repositories, task, signal } = needs;
 	const { pointId, volumes } = task.facts;
 	const server = await servePoint({
@@ -82,7 +80,7 @@ async function serveAndFill(needs: RestoreNeeds, boot: (() => Promise<void>) | n
 	task.setWaiting(null);
 	const stopHelping = helpHeld(needs, server);
 	try {
-		if (!task.has("booted")) await boot?.();
+		if (!task.has("booted")) await boot(needs);
 		await task.begin("stream");
 		await fill(needs, server);
 		await task.note({ type: "filled" });
@@ -90,6 +88,35 @@ async function serveAndFill(needs: RestoreNeeds, boot: (() => Promise<void>) | n
 		stopHelping();
 		await server.close();
 	}
+}
+
+/**
+ * Starts the guest, or sees that an earlier life has. The journal says so first: after that only a start that certainly
+ * changed nothing can be undone.
+ */
+async function boot({ context, guests, task, signal }: RestoreNeeds): Promise<void> {
+	const { hypervisor } = context;
+	const { spec, epoch } = task.facts;
+	const writtenBytes = async () => {
+		const volumes = restoredVolumes(context, task.facts).map((volume) => hypervisor.inspectVolume(volume));
+		return (await Promise.all(volumes)).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
+	};
+	const isInDoubt = task.mayHaveRun;
+	await task.begin("boot");
+	const beforeBytes = isInDoubt ? null : await writtenBytes();
+	if (!isInDoubt) await task.note({ type: "booting" });
+	try {
+		// A cancel that came before the line above was durable was not refused.
+		if (signal.aborted) throw signal.reason;
+		// One that runs may be held by its storage just now, and is not started then.
+		if ((await hypervisor.inspect(spec.id)).state === "absent") await guests.start(spec.id, epoch);
+	} catch (thrown) {
+		const isAbsent = (await hypervisor.inspect(spec.id)).state === "absent";
+		const afterBytes = isAbsent ? await writtenBytes().catch(() => null) : null;
+		if (afterBytes !== null && afterBytes === beforeBytes) await task.note({ type: "notBooted" });
+		throw thrown;
+	}
+	await task.note({ type: "booted", afterMs: task.elapsedMs });
 }
 
 export async function finishInstant({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {
@@ -100,12 +127,13 @@ export async function finishInstant({ context, task }: Pick<RestoreNeeds, "conte
 	for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);
 }
 
-/** Throws the half-filled guest away: what was there before is there again, stopped. */
+/** Throws away a guest that has never run: what was there before is there again, stopped. Done before, wholly or in part: goes on. */
 export async function undoInstant({
 	context,
 	guests,
 	task,
-}: Pick<RestoreNeeds, "context" | "guests" | "task">): Promise<void> {
+	hold,
+}: Pick<RestoreNeeds, "context" | "guests" | "task" | "hold">): Promise<void> {
 	const { spec, epoch, before } = task.facts;
 	const { hypervisor, store } = context;
 	const volumes = restoredVolumes(context, task.facts);
@@ -114,10 +142,17 @@ export async function undoInstant({
 	if (!task.has("placing") || isOvertaken) return dropMade(volumes);
 	await hypervisor.powerOff(spec.id);
 	await guests.refresh(spec.id);
-	if (store.get(spec.id)?.spec) await store.writeRun(spec.id, { desired: "stopped" });
+	const stored = store.get(spec.id);
+	const isOwner = stored?.record.role === "owner";
+	if (isOwner) await store.writeRun(spec.id, { desired: "stopped" });
 	await takeBack(volumes, new Set(before?.volumes.map(({ id }) => id)));
-	if (before) await store.writeSpec(before);
-	else if (store.get(spec.id)?.spec) await guests.delete(spec.id, epoch);
+	if (before) {
+		if (isOwner) await store.writeSpec(before);
+	} else if (isOwner || stored?.spec) {
+		// Cut off between the grant and the spec: only what is known can be deleted.
+		if (!stored.spec) await store.writeSpec(spec);
+		await guests.delete(spec.id, epoch, hold.own);
+	}
 	await guests.refresh(spec.id);
 }
 

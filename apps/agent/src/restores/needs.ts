@@ -2,10 +2,21 @@ import { join } from "node:path";
 import type { RepositoryAccess } from "@sterna/shared/backup";
 import { SternaError } from "@sterna/shared/errors";
 import type { AgentContext } from "../context.ts";
+import type { Hold } from "../guests/holds.ts";
 import type { Guests } from "../guests/lifecycle.ts";
 import type { Repositories } from "../repositories/repositories.ts";
 import type { RestoreFacts } from "./journal.ts";
 import type { RestoreTask } from "./task.ts";
+
+/** The restore's hold on its guest. */
+export interface RestoreHold {
+	/** Held already: no change. */
+	take(): void;
+	/** Lets the guest be started. */
+	letGo(): void;
+	/** For what is refused while it is held, and is the restore's own doing. */
+	readonly own: Hold;
+}
 
 /** What the three ways of bringing a guest back build on. */
 export interface RestoreNeeds {
@@ -17,8 +28,8 @@ export interface RestoreNeeds {
 	readonly access: RepositoryAccess;
 	/** Cancelled, or this agent ends. */
 	signal: AbortSignal;
-	/** Lets the guest be started: until then nobody but the restore touches it. */
-	letGo(): void;
+	/** Nobody but the restore touches the guest, from its beginning and until its undo is done. */
+	hold: RestoreHold;
 }
 
 /** Short: it is in the run folder, whose length the driver has checked for its own, longer names. */

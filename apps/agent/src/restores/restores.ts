@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { endedTaskStates, type RepositoryAccess, type RestoreReport } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
@@ -8,6 +9,7 @@ import type { Output, ParsedInput } from "@sterna/shared/protocol/commands";
 import type { Logger } from "pino";
 import type { AgentContext, RestoreService } from "../context.ts";
 import { makeFolderDurably } from "../durable-file.ts";
+import type { Hold } from "../guests/holds.ts";
 import type { Guests } from "../guests/lifecycle.ts";
 import { Journals } from "../journals.ts";
 import { expiredJournals } from "../migrations/journal-retention.ts";
@@ -18,10 +20,12 @@ import { copyRestore, finishCopy, undoCopy } from "./copy.ts";
 import { drill, removeDrill, screenshotPath } from "./drill.ts";
 import { fillGuest, instantRestore, undoInstant } from "./instant.ts";
 import { RestoreEntry, type RestoreFacts } from "./journal.ts";
-import type { RestoreNeeds } from "./needs.ts";
+import type { RestoreHold, RestoreNeeds } from "./needs.ts";
 import { RestoreTask } from "./task.ts";
 
 const rememberedRestores = 50;
+/** A guest whose restore cannot be undone now, because a disk hangs for example, is tried again after growing pauses. */
+const undoPausesMs = { first: 1_000, longest: 60_000 };
 
 type Started = ParsedInput<"restore.start">;
 
@@ -159,11 +163,11 @@ export class Restores implements RestoreService {
 		if (task.has("undoing")) return Promise.reject(interrupted);
 		const { mode } = task.facts;
 		if (mode === "copy" && task.has("placing")) return finishCopy(needs);
-		if (mode === "instant" && task.has("booted")) return fillGuest(needs, null);
+		if (mode === "instant" && task.mayHaveRun) return fillGuest(needs);
 		return Promise.reject(interrupted);
 	}
 
-	async #undo(needs: Pick<RestoreNeeds, "context" | "guests" | "task">): Promise<void> {
+	async #undo(needs: Pick<RestoreNeeds, "context" | "guests" | "task" | "hold">): Promise<void> {
 		switch (needs.task.facts.mode) {
 			case "copy":
 				return undoCopy(needs);
@@ -265,16 +269,11 @@ export class Restores implements RestoreService {
 	}
 
 	#launch(task: RestoreTask, work: (needs: RestoreNeeds) => Promise<void>): void {
-		const { restoreId, spec, mode } = task.facts;
+		const { restoreId, mode } = task.facts;
 		const context = this.#context;
 		const signal = AbortSignal.any([task.cancel.signal, this.#life.signal]);
-		const letGo =
-			mode === "drill"
-				? () => {}
-				: context.holds.place(spec.id, {
-						reason: `is being restored, by restore ${restoreId}`,
-						refuses: ["start", "delete", "migrate", "backup", "changeVolumes", "restore"],
-					});
+		const hold = this.#holdFor(task);
+		if (mode !== "drill") hold.take();
 		const run = async () => {
 			try {
 				const newest = () => needAccess(this.#newestAccess.get(restoreId) ?? null);
@@ -285,15 +284,15 @@ export class Restores implements RestoreService {
 						return newest();
 					},
 					signal,
-					letGo,
+					hold,
 				});
 				await task.note({ type: "ended", state: "completed" });
 			} catch (thrown) {
 				if (this.#life.signal.aborted) return;
-				await this.#settle(task, asSternaError(thrown));
-			} finally {
-				letGo();
+				await this.#settle(task, asSternaError(thrown), hold);
 			}
+			// Not where its undo has not ended: the guest is nobody else's until then.
+			hold.letGo();
 			this.#newestAccess.delete(restoreId);
 			await this.#access.forget(restoreId);
 			this.#endedAtMs.set(restoreId, context.clock.now());
@@ -313,13 +312,46 @@ export class Restores implements RestoreService {
 	}
 
 	/** A failure is undone, unless the guest has its volumes already: then it is theirs, and only what followed has failed. */
-	async #settle(task: RestoreTask, error: SternaError): Promise<void> {
+	async #settle(task: RestoreTask, error: SternaError, hold: RestoreHold): Promise<void> {
 		const isThere = task.has("filled") || (task.facts.mode === "copy" && task.has("placing"));
-		// A guest that has run and lacks data is never undone: the next life goes on with it.
+		// A guest that may have run and lacks data is never undone: the next life goes on with it.
 		if (task.onlyForward && !isThere) throw error;
 		await task.undoing(error);
-		if (!isThere) await this.#undo({ ...this.#needsBase(), task });
-		await task.note({ type: "ended", state: error.code === "cancelled" ? "cancelled" : "failed" });
+		if (!isThere) await this.#undoFor(task, hold);
+		await task.note({ type: "ended", state: task.wasCancelled ? "cancelled" : "failed" });
+	}
+
+	/** Tried for as long as it takes, the guest held meanwhile; when the agent ends, its next life goes on. */
+	async #undoFor(task: RestoreTask, hold: RestoreHold): Promise<void> {
+		const { signal } = this.#life;
+		for (let pauseMs = undoPausesMs.first; ; pauseMs = Math.min(pauseMs * 2, undoPausesMs.longest)) {
+			try {
+				return await this.#undo({ ...this.#needsBase(), task, hold });
+			} catch (thrown) {
+				const err = asSternaError(thrown);
+				this.#log.warn({ restoreId: task.facts.restoreId, err }, "a restore is not undone yet");
+				task.remark(`what it made could not be removed yet: ${err.message}`);
+				await delay(pauseMs, undefined, { signal });
+			}
+		}
+	}
+
+	#holdFor({ facts: { restoreId, spec } }: RestoreTask): RestoreHold {
+		const own: Hold = {
+			reason: `is being restored, by restore ${restoreId}`,
+			refuses: ["start", "delete", "migrate", "backup", "changeVolumes", "restore"],
+		};
+		let release: (() => void) | null = null;
+		return {
+			own,
+			take: () => {
+				release ??= this.#context.holds.place(spec.id, own);
+			},
+			letGo: () => {
+				release?.();
+				release = null;
+			},
+		};
 	}
 
 	#needsBase() {

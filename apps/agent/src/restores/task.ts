@@ -69,14 +69,22 @@ export class RestoreTask {
 		return this.#journal.some((entry) => entry.type === type);
 	}
 
-	/**
-	 * Its guest has run from the restored volumes, or has them for good: what it wrote is nowhere else, so nobody may undo it.
-	 * A cancel from before the boot still does. A drill's guest is nobody's.
-	 */
+	/** Its guest may have run from the restored volumes: what it wrote since is nowhere else. */
+	get mayHaveRun(): boolean {
+		const last = this.#journal.findLast(({ type }) => type === "booting" || type === "notBooted" || type === "booted");
+		return last !== undefined && last.type !== "notBooted";
+	}
+
+	/** Its guest may have run, or has its volumes for good: nobody may undo it. A drill's guest is nobody's. */
 	get onlyForward(): boolean {
-		if (this.has("undoing") || this.cancel.signal.aborted) return false;
+		if (this.has("undoing")) return false;
 		const { mode } = this.facts;
-		return this.has("filled") || (mode === "copy" && this.has("placing")) || (mode === "instant" && this.has("booted"));
+		return this.has("filled") || (mode === "copy" && this.has("placing")) || (mode === "instant" && this.mayHaveRun);
+	}
+
+	/** A person took it back; also when its undo is finished in a later life. */
+	get wasCancelled(): boolean {
+		return this.#journal.some((entry) => entry.type === "undoing" && entry.cancelled);
 	}
 
 	/** How it ended; null while it has not. */
@@ -153,6 +161,8 @@ function sentence(entry: RestoreEntry): string | null {
 			return begins[entry.phase];
 		case "placing":
 			return "the restored volumes take their place";
+		case "notBooted":
+			return "the guest did not start, and has written nothing";
 		case "booted":
 			return `the guest runs after ${Math.round(entry.afterMs)} ms`;
 		case "proved":
@@ -165,6 +175,7 @@ function sentence(entry: RestoreEntry): string | null {
 			return entry.state;
 		case "note":
 			return entry.text;
+		case "booting":
 		case "pictured":
 			return null;
 	}

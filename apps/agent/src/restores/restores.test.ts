@@ -1,0 +1,275 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { SimulatedHypervisor } from "@sterna/hypervisor/simulated/driver";
+import { endedTaskStates, type RepositoryAccess, type RestoreReport } from "@sterna/shared/backup";
+import { SternaError } from "@sterna/shared/errors";
+import { GuestSpec } from "@sterna/shared/guest";
+import { GuestId, newId, PointId, RepositoryId, RestoreId, VolumeId } from "@sterna/shared/ids";
+import { formatRepositoryKey } from "@sterna/shared/repository-key";
+import { MiB } from "@sterna/shared/units";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { completeConfig } from "../config.ts";
+import type { AgentContext } from "../context.ts";
+import { guestSpec, joinedServer, testConsole, testFolder } from "../fixtures/test-agent.ts";
+import type { Guests } from "../guests/lifecycle.ts";
+import { createSavingServices, type SavingServices } from "../saving.ts";
+
+afterEach(() => vi.restoreAllMocks());
+
+interface Life {
+	context: AgentContext;
+	guests: Guests;
+	services: SavingServices;
+	driver: SimulatedHypervisor;
+	/** Acts as soon as a journal has that line: `placing`, `phaseBegan:boot`. */
+	at(line: string, act: () => void): void;
+	/** As a kill: nothing more is done by this life. */
+	die(): never;
+	/** Fulfilled when nothing of it moves any more. */
+	died: Promise<void>;
+	close(): Promise<void>;
+}
+
+/** A server with a folder for backups, in one life of its agent after the other. */
+async function server() {
+	const { dataDir, start, reboot } = await joinedServer(await testConsole());
+	const repositories = [{ name: "nas", path: await testFolder() }];
+	const sysroot = join(dataDir, "sysroot");
+	const config = completeConfig({ peerPort: 0, listenAddress: "127.0.0.1", sysroot, repositories }, dataDir);
+	const live = async (prepare: (guests: Guests) => void = () => {}) => {
+		const made = Promise.withResolvers<Omit<Life, "driver" | "close">>();
+		const agent = await start({
+			config,
+			createSaving: (context, guests) => {
+				const saving = createSavingServices(context, guests, {
+					observe: async (entry) => onLine("phase" in entry ? `${entry.type}:${entry.phase}` : entry.type),
+				});
+				let onLine: (line: string) => void = () => {};
+				const dead = Promise.withResolvers<void>();
+				const die = (): never => {
+					void saving.close().then(dead.resolve);
+					throw new Error("killed");
+				};
+				const at = (line: string, act: () => void) => {
+					onLine = (written) => written === line && act();
+				};
+				prepare(guests);
+				made.resolve({ context, guests, services: saving.services, at, die, died: dead.promise });
+				return saving;
+			},
+		});
+		return { ...(await made.promise), driver: agent.driver, close: () => agent.close() };
+	};
+	const pool = async () => (await readdir(join(dataDir, "pools", "local"))).sort();
+	return { live, pool, reboot };
+}
+
+async function savedPoint({ guests, services }: Life) {
+	const key = await formatRepositoryKey(new Uint8Array(32).fill(1));
+	const access: RepositoryAccess = {
+		repositoryId: newId(RepositoryId),
+		place: { kind: "directory", name: "nas" },
+		key,
+	};
+	await services.repositories.create({ access });
+	const saved = guestSpec({ volumes: [{ id: newId(VolumeId), pool: "local", sizeBytes: 2 * MiB }] });
+	await guests.create(saved, 1);
+	await guests.start(saved.id, 1);
+	const pointId = newId(PointId);
+	const options = { bytesPerSecond: null, freeze: false, readWhole: false };
+	await services.backups.start({ access, pointId, guestId: saved.id, epoch: 1, options });
+	await vi.waitFor(
+		() => expect(services.backups.reports().find((one) => one.pointId === pointId)?.state).toBe("completed"),
+		10_000,
+	);
+	await guests.powerOff(saved.id, 1);
+	return { access, pointId, saved };
+}
+
+type Order = ReturnType<typeof orderOf>;
+
+/** A restore of the point to a guest that is not here yet. */
+function orderOf(
+	{ access, pointId, saved }: Awaited<ReturnType<typeof savedPoint>>,
+	mode: "instant" | "copy" = "instant",
+) {
+	const id = newId(GuestId);
+	const volumes = saved.volumes.map((volume) => ({ ...volume, id: newId(VolumeId) }));
+	const spec = GuestSpec.parse({ ...saved, id, name: `back-${id.slice(0, 8)}`, nics: [], volumes });
+	const pairs = saved.volumes.map((volume, index) => ({ from: volume.id, to: volumes[index]?.id ?? volume.id }));
+	const what = { access, pointId, spec, epoch: 1, volumes: pairs, check: null, start: true };
+	return { ...what, restoreId: newId(RestoreId), mode };
+}
+
+const reportOf = ({ services }: Life, restoreId: RestoreId) =>
+	services.restores.reports().find((report) => report.restoreId === restoreId);
+const ended = (life: Life, restoreId: RestoreId): Promise<RestoreReport> =>
+	vi.waitFor(
+		() => {
+			const report = reportOf(life, restoreId);
+			if (!report || !endedTaskStates.includes(report.state)) throw new Error(`it is ${JSON.stringify(report)}`);
+			return report;
+		},
+		{ timeout: 10_000, interval: 10 },
+	);
+/** The whole truth about a restore that ended: its guest is whole here, or as if it had never been. */
+async function expectNothingLeft(life: Life, order: Order, before: string[], pool: () => Promise<string[]>) {
+	expect(life.guests.view(order.spec.id)).toBeNull();
+	expect(life.context.holds.refusal(order.spec.id, "start")).toBeNull();
+	expect(await pool()).toEqual(before);
+}
+
+/** Begins it in a life that is going to end, and waits for that end. */
+async function cutOff(life: Life, order: Order, line?: string) {
+	if (line) life.at(line, life.die);
+	await life.services.restores.start(order).catch(() => {});
+	await life.died;
+	await life.close();
+}
+
+describe("an instant restore to a new guest that is cut off", () => {
+	test.each(["opened", "placing", "phaseBegan:boot"])("at its line %s leaves nothing", async (line) => {
+		const { live, pool } = await server();
+		const first = await live();
+		const order = orderOf(await savedPoint(first));
+		const before = await pool();
+		await cutOff(first, order, line);
+		const second = await live();
+		expect(await ended(second, order.restoreId)).toMatchObject({ state: "failed" });
+		await expectNothingLeft(second, order, before, pool);
+	});
+
+	test("between the grant and the record of what the guest is leaves nothing", async () => {
+		const { live, pool } = await server();
+		const first = await live();
+		const order = orderOf(await savedPoint(first));
+		const before = await pool();
+		vi.spyOn(first.context.store, "writeSpec").mockImplementation(async () => first.die());
+		await cutOff(first, order);
+		const second = await live();
+		expect(await ended(second, order.restoreId)).toMatchObject({ state: "failed" });
+		await expectNothingLeft(second, order, before, pool);
+		expect(second.context.store.get(order.spec.id)?.record.role).toBe("none");
+	});
+
+	test("while it is deleted again is deleted by the next life, and nobody starts it until then", async () => {
+		const { live, pool } = await server();
+		const first = await live();
+		const order = orderOf(await savedPoint(first));
+		const before = await pool();
+		await cutOff(first, order, "phaseBegan:boot");
+		const second = await live((guests) => {
+			vi.spyOn(guests, "delete").mockRejectedValue(new SternaError("unavailable", "the disk hangs"));
+		});
+		await vi.waitFor(() => expect(reportOf(second, order.restoreId)?.journal.at(-1)?.text).toMatch(/the disk hangs/));
+		expect(reportOf(second, order.restoreId)?.state).toBe("undoing");
+		await expect(second.guests.start(order.spec.id, 1)).rejects.toMatchObject({ code: "conflict" });
+		await second.close();
+		const third = await live();
+		expect(await ended(third, order.restoreId)).toMatchObject({ state: "failed" });
+		await expectNothingLeft(third, order, before, pool);
+	});
+
+	test("at the line before its start is started by the next life: it may have run", async () => {
+		const { live } = await server();
+		const first = await live();
+		const order = orderOf(await savedPoint(first));
+		await cutOff(first, order, "booting");
+		const second = await live();
+		expect(await ended(second, order.restoreId)).toMatchObject({ state: "completed" });
+		expect(second.guests.view(order.spec.id)?.state).toBe("running");
+	});
+
+	test.each([
+		{ what: "its guest runs on", isRebooted: false },
+		{ what: "the server was started again", isRebooted: true },
+	])("after its start and before that is noted keeps its guest: $what", async ({ isRebooted }) => {
+		const { live, reboot } = await server();
+		const first = await live();
+		const order = orderOf(await savedPoint(first));
+		const start = first.guests.start.bind(first.guests);
+		vi.spyOn(first.guests, "start").mockImplementation(async (guestId, epoch) => {
+			await start(guestId, epoch);
+			return first.die();
+		});
+		await cutOff(first, order);
+		if (isRebooted) await reboot();
+		const second = await live();
+		await expect(second.services.restores.cancel(order.restoreId)).rejects.toMatchObject({ code: "wrong_state" });
+		expect(await ended(second, order.restoreId)).toMatchObject({ state: "completed" });
+		expect(second.guests.view(order.spec.id)?.state).toBe("running");
+	});
+});
+
+describe("an instant restore to a new guest", () => {
+	test("whose guest certainly did not start leaves nothing", async () => {
+		const { live, pool } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		const before = await pool();
+		life.driver.faults.failAt("startFrom");
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
+		await expectNothingLeft(life, order, before, pool);
+	});
+
+	test("whose guest ran although its start failed goes on", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		life.driver.faults.failAt("startFrom", { when: "after" });
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed" });
+	});
+
+	test("whose guest wrote before its start failed is not undone, and is started again", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		const inspect = life.driver.inspectVolume.bind(life.driver);
+		let writtenBytes = 0;
+		vi.spyOn(life.driver, "inspectVolume").mockImplementation(async (location) => {
+			const report = await inspect(location);
+			writtenBytes += 512;
+			return { ...report, allocatedBytes: report.allocatedBytes + writtenBytes };
+		});
+		life.driver.faults.failAt("startFrom");
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed" });
+	});
+
+	test("that is cancelled just before its guest starts is undone", async () => {
+		const { live, pool } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		life.at("booting", () => void life.services.restores.cancel(order.restoreId));
+		const before = await pool();
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "cancelled" });
+		await expectNothingLeft(life, order, before, pool);
+	});
+});
+
+describe("a copied guest", () => {
+	test("that cannot be started is restored all the same, and says why it stands", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life), "copy");
+		life.driver.faults.failAt("start");
+		await life.services.restores.start(order);
+		const report = await ended(life, order.restoreId);
+		expect(report).toMatchObject({ state: "completed", bootedAfterMs: null });
+		expect(report.journal.map(({ text }) => text).join()).toMatch(/could not be started/);
+		expect(life.guests.view(order.spec.id)?.state).toBe("stopped");
+	});
+
+	test("that was started when the agent was killed stays, and its restore completes", async () => {
+		const { live } = await server();
+		const first = await live();
+		const order = orderOf(await savedPoint(first), "copy");
+		await cutOff(first, order, "booted");
+		const second = await live();
+		expect(await ended(second, order.restoreId)).toMatchObject({ state: "completed", error: null });
+		expect(second.guests.view(order.spec.id)?.state).toBe("running");
+	});
+});
