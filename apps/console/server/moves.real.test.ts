@@ -361,6 +361,26 @@ test("a failing host that dies while it is emptied does not keep the next failin
 	);
 });
 
+test("a guest is forgotten only some time after its host was revoked, and only by its name", async () => {
+	const { joinLine } = await api.hosts.createJoinToken.mutate({});
+	const gone = await ScriptedAgent.join(joinLine, "rack3-01", fleet);
+	agents.push(gone);
+	const guestId = await newGuest("gone", agents.indexOf(gone));
+	const forget = (name: string) => codeOf(api.guests.forget.mutate({ guestId, name }));
+	await gone.disconnect();
+	expect(await forget("gone")).toBe("wrong_state");
+	await api.hosts.revoke.mutate({ hostId: gone.identity.hostId, reason: "it burnt" });
+	expect(await forget("gone")).toBe("wrong_state");
+	await console.kill();
+	await console.inDatabase("update hosts set revoked_at = now() - interval '6 minutes' where name = 'rack3-01'");
+	await console.restart();
+	expect(await forget("gnoe")).toBe("invalid");
+	expect(await forget("gone")).toBe("ok");
+	expect(await codeOf(guest(guestId))).toBe("not_found");
+	const [event] = (await api.events.list.query({ objectId: guestId })).rows;
+	expect(event).toMatchObject({ kind: "guest.forgotten", evidence: { epoch: 1 } });
+});
+
 test("every step is in the event log, and its chain of hashes holds", async () => {
 	const { events, brokenAt } = await api.events.verify.query();
 	expect(brokenAt).toBeNull();

@@ -40,6 +40,7 @@ const table: Record<string, Role | null> = {
 	"guests.planMigration": "operator",
 	"guests.migrate": "operator",
 	"guests.openSerial": "operator",
+	"guests.forget": "admin",
 	"guests.setTags": "admin",
 	"guests.growVolume": "admin",
 	"guests.attachVolume": "admin",

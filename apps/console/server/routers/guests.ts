@@ -5,6 +5,7 @@ import { MigrationOptions } from "@sterna/shared/migration";
 import { ResourceName } from "@sterna/shared/names";
 import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { z } from "zod";
+import { forgetGuest } from "../guests/forget.ts";
 import { NewGuest } from "../guests/new-guest.ts";
 import { planCreate } from "../guests/plan-create.ts";
 import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
@@ -112,6 +113,15 @@ export const guests = router({
 	pause: power("pause"),
 	resume: power("resume"),
 	delete: power("delete"),
+	/** Removes the record of a guest whose host was revoked and is gone for ever; `name` is typed by the person. */
+	forget: adminProcedure
+		.input(z.strictObject({ guestId: GuestId, name: z.string().max(200) }))
+		.output(z.object({ guestId: GuestId }))
+		.mutation(async ({ ctx, input: { guestId, name } }) => {
+			const { core } = ctx.console;
+			await forgetGuest(core, core.inventory.guest(guestId), name, ctx.user.name);
+			return { guestId };
+		}),
 	/** One action on many guests; each has a result of its own. */
 	bulk: operatorProcedure
 		.input(z.strictObject({ action: PowerAction, guestIds: z.array(GuestId).min(1).max(200) }))

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { createTRPCClient, httpLink, TRPCClientError } from "@trpc/client";
+import pg from "pg";
 import type { AppRouter } from "../root.ts";
 
 const entry = join(import.meta.dirname, "../../server.ts");
@@ -56,6 +57,14 @@ export class ConsoleProcess {
 	/** Starts again what was killed. */
 	restart(): Promise<void> {
 		return this.#spawn();
+	}
+
+	/** Runs a statement on its database, behind its back: best while it is killed. */
+	async inDatabase(statement: string): Promise<void> {
+		const folder = encodeURIComponent(join(this.dir, "postgres"));
+		const client = new pg.Client({ connectionString: `postgresql://sterna@localhost/postgres?host=${folder}` });
+		await client.connect();
+		await client.query(statement).finally(() => client.end());
 	}
 
 	/** Ends it as an admin would, and removes its data. Returns its exit code. */
