@@ -3,7 +3,10 @@ import { defineConfig } from "vitest/config";
 /** `.sterna` holds what is built for guests, for a while a whole Debian with its /proc: nothing to search for tests. */
 const everywhere = ["**/node_modules/**", "**/.next/**", "**/dist/**", "**/.sterna/**"];
 
-/** Three rungs of the ladder: `pure` runs in parallel; `real` (QEMU, PostgreSQL, processes) and `browser` take the machine one file at a time. */
+/**
+ * Three rungs of the ladder: `pure` runs in parallel; `real` (QEMU, PostgreSQL, processes) and `browser` take the machine
+ * one file at a time.
+ */
 export default defineConfig({
 	test: {
 		reporters: ["default", "./scripts/closing-reporter.ts"],
@@ -13,7 +16,10 @@ export default defineConfig({
 					name: "pure",
 					include: ["**/*.test.ts"],
 					exclude: [...everywhere, "**/*.real.test.ts"],
-					testTimeout: 30_000,
+					// By default one core is left free: on two cores nothing would run in parallel.
+					maxWorkers: "100%",
+					testTimeout: 60_000,
+					hookTimeout: 60_000,
 				},
 			},
 			{
