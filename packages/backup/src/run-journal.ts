@@ -26,6 +26,8 @@ export const PlannedVolume = z.strictObject({
 	readBytes: z.int().min(0),
 	since: z.string().max(31).nullable(),
 	inherit: z.boolean(),
+	/** Bitmaps of this chain's points that are gone: removed when the point is there. */
+	stale: z.array(z.string().max(31)).default([]),
 });
 export type PlannedVolume = z.infer<typeof PlannedVolume>;
 

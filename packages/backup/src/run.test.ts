@@ -76,6 +76,7 @@ class World {
 			readBytes: MiB,
 			since: "st-parent",
 			inherit: true,
+			stale: ["st-gone"],
 		};
 		return {
 			guest: {

@@ -53,10 +53,11 @@ export function guestPort(context: AgentContext, facts: RunFacts): GuestPort {
 				hypervisor.endSnapshot({
 					guestId,
 					mark,
-					volumes: located(planned).map(({ volumeId, path, since }) => ({
+					volumes: located(planned).map(({ volumeId, path, since, stale }) => ({
 						volumeId,
 						path,
 						since,
+						stale,
 						scratchPath: scratchPath(volumeId),
 					})),
 					outcome,

@@ -61,8 +61,7 @@ export function repositoryPort(of: SessionOf): RepositoryPort {
 			before = await stats().catch(() => null);
 			const spec = store.get(guestId)?.spec ?? facts.spec;
 			const guest = { guestId, volumes: places.volumes(spec), remembered: of.remembered, readWhole: options.readWhole };
-			const { parentPointId, volumes } = await readChain(hypervisor, await open(), guest);
-			return { parentPointId, volumes: volumes.map(({ stale: _, ...volume }) => volume) };
+			return readChain(hypervisor, await open(), guest);
 		},
 		async openSession(parentPointId) {
 			session = await (await open()).beginSession({ pointId, parentPointId });

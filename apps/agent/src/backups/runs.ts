@@ -237,6 +237,7 @@ export class Runs implements BackupService {
 			} finally {
 				this.#running.delete(guestId);
 				letGo();
+				this.#publish(run.report());
 				await running.closeSession();
 			}
 			this.#forgetOld();
@@ -317,6 +318,9 @@ export class Runs implements BackupService {
 
 	#publish(report: BackupReport): void {
 		if (this.#life.signal.aborted) return;
+		// Whoever hears of an end begins the next thing with the guest: told when the run has let go of it.
+		const isHeld = this.#running.get(report.guestId)?.run.facts.pointId === report.pointId;
+		if (isHeld && endedTaskStates.includes(report.state)) return;
 		this.#reports.delete(report.pointId);
 		this.#reports.set(report.pointId, report);
 		this.#context.announce.backupChanged(report);
