@@ -21,6 +21,7 @@ afterEach(() => {
 	for (const agent of scene.agents) agent.instead.clear();
 	scene.fleet.places.drillFailure = null;
 	scene.fleet.places.restoreFailure = null;
+	scene.fleet.places.restoresWait = false;
 });
 
 const toNew = (name: string) => ({ kind: "new" as const, name, connectNetworks: false });
@@ -115,6 +116,20 @@ describe("to a new guest", () => {
 		);
 		expect(await ended(restore?.id ?? "")).toMatchObject({ state: "completed" });
 		expect((await guestNamed("web-5"))?.name).toBe("web-5");
+	});
+});
+
+describe("one that waits for its repository", () => {
+	test("gets the key anew once its host is back; until it has ended the key is not replaced", async () => {
+		const { api, fleet } = scene;
+		fleet.places.restoresWait = true;
+		const { id } = await api.restores.start.mutate({ pointId, mode: "copy", target: toNew("web-6") });
+		await until("it to wait", async () => (await api.restores.get.query({ id })).state === "waiting");
+		expect(await codeOf(api.repositories.replaceKey.mutate({ id: repositoryId }))).toBe("conflict");
+		for (const agent of scene.agents) await agent.disconnect();
+		fleet.places.restoresWait = false;
+		for (const agent of scene.agents) await agent.connect();
+		expect((await ended(id)).state).toBe("completed");
 	});
 });
 

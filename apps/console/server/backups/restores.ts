@@ -9,7 +9,8 @@ import type { RestoreRequest } from "../views-backups.ts";
 import { type Catalogue, objectsOf, type PointEntry } from "./catalogue.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
-import type { Repositories } from "./repositories.ts";
+import type { Repositories, RepositoryEntry } from "./repositories.ts";
+import { endOf, wordOf } from "./restore-end.ts";
 import { type PlannedRestore, planDrill, planRestore } from "./restore-plan.ts";
 import { RestoreTargets } from "./restore-targets.ts";
 import { TaskReports } from "./task-reports.ts";
@@ -17,6 +18,8 @@ import { TaskReports } from "./task-reports.ts";
 export type RestoreEntry = typeof tables.restores.$inferSelect;
 
 const startTimeoutMs = 60_000;
+/** One that waits is given the repository's key again after this. */
+const accessAgainMs = 30_000;
 
 /**
  * Brings guests back. The guest to be and the restore are recorded together before the agent is asked; the order is
@@ -28,6 +31,8 @@ export class Restores {
 	readonly #open = new Map<RestoreId, RestoreEntry>();
 	readonly #reports = new TaskReports(this.#open);
 	readonly #sending = new Set<RestoreId>();
+	/** When the key was given again to one that waits, in this connection of its host. */
+	readonly #accessSentAt = new Map<RestoreId, number>();
 
 	constructor(parts: BackupParts & { repositories: Repositories; reach: Reach; catalogue: Catalogue }) {
 		this.#parts = parts;
@@ -96,7 +101,25 @@ export class Restores {
 			if (!this.#parts.hub.isConnected(restore.hostId)) continue;
 			if (!restore.acknowledged) void this.#send(restore).catch((err) => this.#log(restore, err));
 			else if (restore.cancelRequested) void this.#sendCancel(restore).catch((err) => this.#log(restore, err));
+			else if (restore.state === "waiting" && this.#isAccessDue(restore)) {
+				void this.#sendAccess(restore).catch((err) => this.#log(restore, err));
+			}
 		}
+	}
+
+	/** @throws {SternaError} `conflict` while restores or drills read from the repository: they have its present key. */
+	refuseWhileReading(repository: RepositoryEntry): void {
+		const reading = this.open().filter(({ repositoryId }) => repositoryId === repository.id);
+		if (reading.length === 0) return;
+		const names = reading.slice(0, 3).map((restore) => `the ${wordOf(restore)} of ${restore.guestName}`);
+		const all = `${names.join(", ")}${reading.length > 3 ? ` and ${reading.length - 3} more` : ""}`;
+		throw new SternaError(
+			"conflict",
+			`the key of ${repository.name} is not replaced while it is read with it: ${all}`,
+			{
+				cure: "let them finish, or cancel them first",
+			},
+		);
 	}
 
 	/** @throws {SternaError} `wrong_state` when it has ended. */
@@ -130,6 +153,7 @@ export class Restores {
 	/** A host has gone. */
 	disconnected(hostId: HostId): void {
 		this.#reports.forget(hostId);
+		for (const { id, hostId: on } of this.open()) if (on === hostId) this.#accessSentAt.delete(id);
 	}
 
 	async #take(hostId: HostId, report: RestoreReport): Promise<boolean> {
@@ -225,18 +249,10 @@ export class Restores {
 
 	/** @throws {SternaError} what the agent refused; the restore has ended then. A lost answer is no error. */
 	async #send(restore: RestoreEntry): Promise<void> {
-		const { hub, repositories } = this.#parts;
 		if (this.#sending.has(restore.id)) return;
 		this.#sending.add(restore.id);
 		try {
-			const { id: restoreId, mode, pointId, spec, epoch, volumes, check, start } = restore;
-			const access = repositories.accessOf(repositories.get(restore.repositoryId));
-			const report = await hub.call(
-				restore.hostId,
-				"restore.start",
-				{ access, restoreId, mode, pointId, spec, epoch, volumes, check, start },
-				{ timeoutMs: startTimeoutMs },
-			);
+			const report = await this.#order(restore);
 			await this.#change(restore, { acknowledged: true });
 			await this.reported(restore.hostId, report);
 		} catch (thrown) {
@@ -247,6 +263,24 @@ export class Restores {
 		} finally {
 			this.#sending.delete(restore.id);
 		}
+	}
+
+	#order(restore: RestoreEntry): Promise<RestoreReport> {
+		const { hub, repositories } = this.#parts;
+		const { id: restoreId, mode, pointId, spec, epoch, volumes, check, start } = restore;
+		const access = repositories.accessOf(repositories.get(restore.repositoryId));
+		const order = { access, restoreId, mode, pointId, spec, epoch, volumes, check, start };
+		return hub.call(restore.hostId, "restore.start", order, { timeoutMs: startTimeoutMs });
+	}
+
+	#isAccessDue({ id }: RestoreEntry): boolean {
+		return Math.abs(this.#parts.core.now() - (this.#accessSentAt.get(id) ?? 0)) > accessAgainMs;
+	}
+
+	/** The order again, for its access: an agent that was started again may have lost the key, or have one that is replaced. */
+	async #sendAccess(restore: RestoreEntry): Promise<void> {
+		this.#accessSentAt.set(restore.id, this.#parts.core.now());
+		await this.reported(restore.hostId, await this.#order(restore));
 	}
 
 	async #sendCancel(restore: RestoreEntry): Promise<void> {
@@ -282,6 +316,7 @@ export class Restores {
 		report: RestoreReport | null,
 	): Promise<void> {
 		if (!this.#open.delete(restore.id)) return;
+		this.#accessSentAt.delete(restore.id);
 		const { clock } = this.#parts;
 		await this.#targets.settle(restore, { succeeded: state === "completed" });
 		await this.#change(restore, {
@@ -291,22 +326,10 @@ export class Restores {
 			acknowledged: true,
 			...(report ? { report } : {}),
 		});
-		const what = restore.mode === "drill" ? "drill" : "restore";
-		const { bootedAfterMs = null, provedAfterMs = null, copiedBytes = 0, journal = [] } = report ?? {};
-		const sentences: Partial<Record<RestoreEntry["state"], string>> = {
-			completed:
-				what === "drill"
-					? `The backup of ${restore.guestName} was proved: it works ${((provedAfterMs ?? bootedAfterMs ?? 0) / 1000).toFixed(1)} s after the restore began`
-					: `${restore.guestName} was restored as ${restore.targetName}`,
-			cancelled: `The ${what} of ${restore.guestName} was cancelled`,
-			failed:
-				what === "drill"
-					? `The backup of ${restore.guestName} could not be proved`
-					: `The restore of ${restore.guestName} failed`,
-		};
-		await this.#tell(restore, `${what}.${state}`, restore.requestedBy, sentences[state] ?? state, {
+		const { kind, sentence, evidence } = endOf(restore, state, report);
+		await this.#tell(restore, kind, restore.requestedBy, sentence, {
 			...{ why: error?.message ?? null, severity: state === "failed" ? "degraded" : null },
-			evidence: { bootedAfterMs, provedAfterMs, copiedBytes, journal, error },
+			evidence: { ...evidence, error },
 		});
 	}
 
@@ -357,10 +380,6 @@ export class Restores {
 		];
 		return this.#parts.core.events.append({ kind, actor, objects, sentence, ...more });
 	}
-}
-
-function wordOf({ mode }: RestoreEntry): string {
-	return mode === "drill" ? "drill" : "restore";
 }
 
 /** Why the restore cannot be cancelled any more; null when it can. */

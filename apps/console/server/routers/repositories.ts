@@ -89,8 +89,9 @@ export const repositories = router({
 		.input(one)
 		.output(RepositoryCreated)
 		.mutation(({ ctx, input }) => {
-			const { repositories, reach } = ctx.console.backups;
+			const { repositories, reach, restores } = ctx.console.backups;
 			const entry = repositories.get(input.id);
+			restores.refuseWhileReading(entry);
 			return repositories.replaceKey(entry, reach.anyHost(entry), ctx.user.name);
 		}),
 	/** Begins a round of upkeep now. */

@@ -35,6 +35,8 @@ export class ScriptedPlaces {
 	drillFailure: string | null = null;
 	/** With it, restores fail before anything of the guest was touched. */
 	restoreFailure: string | null = null;
+	/** While set, restores wait for a key that fits; they go on with the next order that brings one. */
+	restoresWait = false;
 	/** With it, a replacement of a key is refused after the new key was written. */
 	keyFailure: string | null = null;
 	/** While set, nobody hears what a repository holds until `letGo`. */
@@ -211,10 +213,11 @@ export function scriptedBackupHandlers(agent: ScriptedAgent) {
 		},
 		"restore.start": async (order) => {
 			const known = agent.restores.get(order.restoreId);
-			if (known) return known;
+			if (known && (known.state !== "waiting" || places.restoresWait)) return known;
 			const point = opened(order.access).points.get(order.pointId);
 			if (!point) throw new SternaError("not_found", "the point is not there");
-			const begun = setRestore(restoreOf(order, hostId));
+			if (places.restoresWait) return setRestore({ ...restoreOf(order, hostId), state: "waiting" });
+			const begun = setRestore({ ...restoreOf(order, hostId), generation: known ? 2 : 1 });
 			setTimeout(() => finishRestore(agent, order, begun, setRestore), 20);
 			return begun;
 		},

@@ -1,0 +1,28 @@
+import type { RestoreReport } from "@sterna/shared/backup";
+import type { RestoreEntry } from "./restores.ts";
+
+/** What the event log says of a restore or drill that has ended as `state`; without a report the host never told of it. */
+export function endOf(
+	restore: Pick<RestoreEntry, "mode" | "guestName" | "targetName">,
+	state: RestoreEntry["state"],
+	report: RestoreReport | null,
+): { kind: string; sentence: string; evidence: object } {
+	const { guestName, targetName } = restore;
+	const what = wordOf(restore);
+	const { bootedAfterMs = null, provedAfterMs = null, copiedBytes = 0, journal = [] } = report ?? {};
+	const seconds = ((provedAfterMs ?? bootedAfterMs ?? 0) / 1000).toFixed(1);
+	const sentences: Partial<Record<RestoreEntry["state"], string>> = {
+		completed:
+			what === "drill"
+				? `The backup of ${guestName} was proved: it works ${seconds} s after the restore began`
+				: `${guestName} was restored as ${targetName}`,
+		cancelled: `The ${what} of ${guestName} was cancelled`,
+		failed: what === "drill" ? `The backup of ${guestName} could not be proved` : `The restore of ${guestName} failed`,
+	};
+	const evidence = { bootedAfterMs, provedAfterMs, copiedBytes, journal };
+	return { kind: `${what}.${state}`, sentence: sentences[state] ?? state, evidence };
+}
+
+export function wordOf({ mode }: Pick<RestoreEntry, "mode">): "drill" | "restore" {
+	return mode === "drill" ? "drill" : "restore";
+}
