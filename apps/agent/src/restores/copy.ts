@@ -56,6 +56,7 @@ async function copyVolumes({ context, repositories, access, task, signal }: Rest
 		repositories,
 		access: () => access,
 		pointId,
+		restoreId: task.facts.restoreId,
 		volumes,
 		socketPath: socket,
 		manner: "patient",

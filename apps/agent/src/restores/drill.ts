@@ -37,6 +37,7 @@ export async function drill(needs: RestoreNeeds, keepPicture: (png: Uint8Array) 
 		repositories,
 		access: () => access,
 		pointId,
+		restoreId: task.facts.restoreId,
 		volumes,
 		socketPath: socket,
 		manner: "held",

@@ -69,6 +69,7 @@ async function serveAndFill(needs: RestoreNeeds): Promise<void> {
 		repositories,
 		access: () => needs.access,
 		pointId,
+		restoreId: task.facts.restoreId,
 		volumes,
 		socketPath: socketPath(context, task.facts),
 		manner: "held",

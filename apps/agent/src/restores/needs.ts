@@ -1,22 +1,13 @@
 import { join } from "node:path";
+import { ReaderId } from "@sterna/repository/format/records";
 import type { RepositoryAccess } from "@sterna/shared/backup";
 import { SternaError } from "@sterna/shared/errors";
 import type { AgentContext } from "../context.ts";
-import type { Hold } from "../guests/holds.ts";
 import type { Guests } from "../guests/lifecycle.ts";
 import type { Repositories } from "../repositories/repositories.ts";
+import type { RestoreHold } from "./hold.ts";
 import type { RestoreFacts } from "./journal.ts";
 import type { RestoreTask } from "./task.ts";
-
-/** The restore's hold on its guest. */
-export interface RestoreHold {
-	/** Held already: no change. */
-	take(): void;
-	/** Lets the guest be started. */
-	letGo(): void;
-	/** For what is refused while it is held, and is the restore's own doing. */
-	readonly own: Hold;
-}
 
 /** What the three ways of bringing a guest back build on. */
 export interface RestoreNeeds {
@@ -37,11 +28,14 @@ export function socketPath(context: AgentContext, facts: RestoreFacts): string {
 	return join(context.dataDir, "run", `r-${facts.restoreId}`);
 }
 
-/** The volumes of the point fit those of the spec. @throws {SternaError} `not_found`, `invalid`; those of the repository. */
+/**
+ * The volumes of the point fit those of the spec. From here on the point is held in the repository, until `endReading`.
+ * @throws {SternaError} `not_found`, `invalid`; those of the repository.
+ */
 export async function checkPoint({ repositories, access, task }: RestoreNeeds): Promise<number> {
-	const { pointId, volumes, spec } = task.facts;
+	const { pointId, restoreId, volumes, spec } = task.facts;
 	return repositories.use(access, async (repository) => {
-		const reader = await repository.openPoint(pointId);
+		const reader = await repository.openPoint(pointId, { readerId: ReaderId.parse(restoreId) });
 		const { point } = reader;
 		await reader.close();
 		let totalBytes = 0;

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { NbdServer } from "@sterna/nbd/nbd";
 import { serveNbd } from "@sterna/nbd/server";
+import { ReaderId } from "@sterna/repository/format/records";
 import type { PointReader, Repository } from "@sterna/repository/repository";
 import type { RepositoryAccess } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
-import type { PointId, VolumeId } from "@sterna/shared/ids";
+import type { PointId, RestoreId, VolumeId } from "@sterna/shared/ids";
 import type { Repositories } from "../repositories/repositories.ts";
 import { ChunkCache } from "./chunk-cache.ts";
 
@@ -19,6 +20,8 @@ export interface ServePoint {
 	/** The key to be used now: a person may have given a better one meanwhile. */
 	access(): RepositoryAccess;
 	pointId: PointId;
+	/** Who reads: the point is not freed while it does, also when it is pruned meanwhile. */
+	restoreId: RestoreId;
 	/** Which volume of the point is served as which export. */
 	volumes: readonly { from: VolumeId; to: VolumeId }[];
 	socketPath: string;
@@ -42,7 +45,7 @@ export interface ServePoint {
 interface Opened {
 	repository: Repository;
 	reader: PointReader;
-	release(): void;
+	close(): Promise<void>;
 }
 
 export interface PointServer {
@@ -56,6 +59,7 @@ export interface PointServer {
 /** Serves a point's volumes over NBD. The repository is opened again for as long as it takes: a server that stands still holds its guest. */
 export async function servePoint(serve: ServePoint): Promise<PointServer> {
 	const { repositories, pointId, volumes, socketPath, manner } = serve;
+	const readerId = ReaderId.parse(serve.restoreId);
 	const ended = new AbortController();
 	let opened: Promise<Opened> | null = null;
 	let openedWith: RepositoryAccess | null = null;
@@ -66,14 +70,15 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 	const open = () => {
 		const access = serve.access();
 		if (opened && openedWith !== access) {
-			void opened.then(({ release }) => release()).catch(() => {});
+			void opened.then((former) => former.close()).catch(() => {});
 			opened = null;
 		}
 		openedWith = access;
 		if (opened) return opened;
 		const opening = repositories.lease(access).then(async ({ repository, release }) => {
 			try {
-				return { repository, reader: await repository.openPoint(pointId), release };
+				const reader = await repository.openPoint(pointId, { readerId });
+				return { repository, reader, close: () => reader.close().finally(release) };
 			} catch (error) {
 				release();
 				throw error;
@@ -158,7 +163,7 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 		async close() {
 			ended.abort();
 			await server.close();
-			await opened?.then(({ release }) => release()).catch(() => {});
+			await opened?.then((last) => last.close()).catch(() => {});
 		},
 	};
 }

@@ -61,7 +61,9 @@ async function server() {
 		return { ...(await made.promise), driver: agent.driver, close: () => agent.close() };
 	};
 	const pool = async () => (await readdir(join(dataDir, "pools", "local"))).sort();
-	return { live, pool, reboot };
+	/** Who holds points in the repository, by id. */
+	const readers = async () => readdir(join(repositories[0]?.path ?? "", "readers")).catch(() => []);
+	return { live, pool, readers, reboot };
 }
 
 async function savedPoint({ guests, services }: Life) {
@@ -248,6 +250,22 @@ describe("an instant restore to a new guest", () => {
 		expect(await ended(life, order.restoreId)).toMatchObject({ state: "cancelled" });
 		await expectNothingLeft(life, order, before, pool);
 	});
+});
+
+test("a restore holds its point in the repository until it has ended", async () => {
+	const { live, readers } = await server();
+	const life = await live();
+	const order = orderOf(await savedPoint(life));
+	let during: string[] = [];
+	const { fillVolumes } = life.driver;
+	vi.spyOn(life.driver, "fillVolumes").mockImplementation(async (...given) => {
+		during = await readers();
+		return fillVolumes.apply(life.driver, given);
+	});
+	await life.services.restores.start(order);
+	expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed" });
+	expect(during).toEqual([order.restoreId]);
+	await vi.waitFor(async () => expect(await readers()).toEqual([]));
 });
 
 describe("a copied guest", () => {

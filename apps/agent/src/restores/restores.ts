@@ -1,6 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
+import { ReaderId } from "@sterna/repository/format/records";
 import { endedTaskStates, type RepositoryAccess, type RestoreReport } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
@@ -9,7 +11,6 @@ import type { Output, ParsedInput } from "@sterna/shared/protocol/commands";
 import type { Logger } from "pino";
 import type { AgentContext, RestoreService } from "../context.ts";
 import { makeFolderDurably } from "../durable-file.ts";
-import type { Hold } from "../guests/holds.ts";
 import type { Guests } from "../guests/lifecycle.ts";
 import { Journals } from "../journals.ts";
 import { expiredJournals } from "../migrations/journal-retention.ts";
@@ -18,9 +19,10 @@ import { KeptAccess } from "../repositories/kept-access.ts";
 import { needAccess, type Repositories } from "../repositories/repositories.ts";
 import { copyRestore, finishCopy, undoCopy } from "./copy.ts";
 import { drill, removeDrill, screenshotPath } from "./drill.ts";
+import { type RestoreHold, restoreHold } from "./hold.ts";
 import { fillGuest, instantRestore, undoInstant } from "./instant.ts";
 import { RestoreEntry, type RestoreFacts } from "./journal.ts";
-import type { RestoreHold, RestoreNeeds } from "./needs.ts";
+import type { RestoreNeeds } from "./needs.ts";
 import { RestoreTask } from "./task.ts";
 
 const rememberedRestores = 50;
@@ -263,6 +265,8 @@ export class Restores implements RestoreService {
 
 	async #takeAccess(task: RestoreTask, access: RepositoryAccess): Promise<void> {
 		const { restoreId } = task.facts;
+		// What is opened stays open when it is the same again.
+		if (isDeepStrictEqual(this.#newestAccess.get(restoreId), access)) return;
 		await this.#access.keep(restoreId, access);
 		if (task.ended) return this.#access.forget(restoreId);
 		this.#newestAccess.set(restoreId, access);
@@ -272,7 +276,7 @@ export class Restores implements RestoreService {
 		const { restoreId, mode } = task.facts;
 		const context = this.#context;
 		const signal = AbortSignal.any([task.cancel.signal, this.#life.signal]);
-		const hold = this.#holdFor(task);
+		const hold = restoreHold(context.holds, task.facts);
 		if (mode !== "drill") hold.take();
 		const run = async () => {
 			try {
@@ -293,6 +297,7 @@ export class Restores implements RestoreService {
 			}
 			// Not where its undo has not ended: the guest is nobody else's until then.
 			hold.letGo();
+			void this.#endReading(restoreId);
 			this.#newestAccess.delete(restoreId);
 			await this.#access.forget(restoreId);
 			this.#endedAtMs.set(restoreId, context.clock.now());
@@ -309,6 +314,15 @@ export class Restores implements RestoreService {
 		);
 		this.#running.set(restoreId, running);
 		void running.then(() => this.#running.delete(restoreId));
+	}
+
+	/** Best effort, and nobody waits for it: a hold that stays is found dead by a later collection. */
+	async #endReading(restoreId: RestoreId): Promise<void> {
+		const access = this.#newestAccess.get(restoreId);
+		if (!access) return;
+		await this.#repositories
+			.use(access, (repository) => repository.endReading(ReaderId.parse(restoreId)))
+			.catch((thrown: unknown) => this.#log.info({ restoreId, err: asSternaError(thrown) }, "the point is held on"));
 	}
 
 	/** A failure is undone, unless the guest has its volumes already: then it is theirs, and only what followed has failed. */
@@ -334,24 +348,6 @@ export class Restores implements RestoreService {
 				await delay(pauseMs, undefined, { signal });
 			}
 		}
-	}
-
-	#holdFor({ facts: { restoreId, spec } }: RestoreTask): RestoreHold {
-		const own: Hold = {
-			reason: `is being restored, by restore ${restoreId}`,
-			refuses: ["start", "delete", "migrate", "backup", "changeVolumes", "restore"],
-		};
-		let release: (() => void) | null = null;
-		return {
-			own,
-			take: () => {
-				release ??= this.#context.holds.place(spec.id, own);
-			},
-			letGo: () => {
-				release?.();
-				release = null;
-			},
-		};
 	}
 
 	#needsBase() {
