@@ -4,7 +4,7 @@ import type { PointId, RepositoryId } from "@sterna/shared/ids";
 import { parseRepositoryKey } from "@sterna/shared/repository-key";
 import { type Codec, startCodec } from "./codec/codec.ts";
 import { configKey, RepositoryConfig, readConfig, writeConfig } from "./format/config.ts";
-import { loadKeyring, newKeyring, storeKeyring, withNewDataKey } from "./format/keyring.ts";
+import { loadKeyring, newKeyring, storeKeyring } from "./format/keyring.ts";
 import type { ReaderId } from "./format/records.ts";
 import { Sealing } from "./format/sealing.ts";
 import type { Opened } from "./opened.ts";
@@ -20,6 +20,7 @@ import type { Storage } from "./storage.ts";
 import { canary } from "./upkeep/canary.ts";
 import { collect } from "./upkeep/collect.ts";
 import { prune } from "./upkeep/prune.ts";
+import { replaceKey } from "./upkeep/replace-key.ts";
 import { scrub } from "./upkeep/scrub.ts";
 import { abandonSession, beginSession } from "./write/session.ts";
 
@@ -131,27 +132,7 @@ class OpenRepository implements Repository {
 	canary = () => canary(this.#opened);
 	usage = (): Promise<RepositoryUsage> => usageOf(this.#opened);
 
-	/**
-	 * The new slot first: between the two steps either key opens the repository. Only slots that were there before go: of two
-	 * replacements at once neither takes away the other's, so that no order of their steps leaves a repository without a key.
-	 */
-	async replaceKey(newKey: RepositoryKey): Promise<void> {
-		const { storage, repositoryKey } = this.#opened;
-		if (storage.locked) {
-			throw new SternaError("incompatible", "the key of a repository in a locked bucket cannot be replaced", {
-				cure: "make a new repository and let the jobs use it",
-			});
-		}
-		const bytes = await parseRepositoryKey(newKey);
-		const formerSlots: string[] = [];
-		for await (const { key } of storage.list("keys/")) formerSlots.push(key);
-		// Read anew: a keyring of before another replacement lacks the data key of what was written since.
-		const keyring = withNewDataKey(await loadKeyring(storage, this.repositoryId, repositoryKey.bytes));
-		await storeKeyring(storage, this.repositoryId, bytes, keyring);
-		for (const slot of formerSlots) await storage.remove(slot);
-		this.#opened.sealing.keyring = keyring;
-		this.#opened.repositoryKey.bytes = bytes;
-	}
+	replaceKey = (newKey: RepositoryKey) => replaceKey(this.#opened, newKey);
 
 	async close(): Promise<void> {
 		await this.#opened.codec.close();

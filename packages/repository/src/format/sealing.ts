@@ -50,6 +50,8 @@ export class Sealing {
 	keyring: Keyring;
 	readonly #objectKeys = new Map<number, KeyObject>();
 	readonly #packKeys = new Map<string, KeyObject>();
+	/** How often a data key was asked for that the keyring does not have: damage, or the repository's key was replaced since. */
+	lacked = 0;
 
 	constructor(repositoryId: RepositoryId, keyring: Keyring) {
 		this.#repositoryId = repositoryId;
@@ -71,7 +73,10 @@ export class Sealing {
 		const known = this.#packKeys.get(name);
 		if (known) return known;
 		const dataKey = this.keyring.dataKeys.get(keyNumber);
-		if (!dataKey) return null;
+		if (!dataKey) {
+			this.lacked++;
+			return null;
+		}
 		const packKey = deriveKey(dataKey, Buffer.from(packId, "hex"), "sterna-pack-1");
 		if (this.#packKeys.size >= keptPackKeys) this.#packKeys.clear();
 		this.#packKeys.set(name, packKey);
@@ -115,6 +120,7 @@ export class Sealing {
 		if (known) return known;
 		const dataKey = this.keyring.dataKeys.get(keyNumber);
 		if (!dataKey) {
+			this.lacked++;
 			throw new SternaError(
 				"forbidden",
 				`${key} is sealed under data key ${keyNumber}, which this keyring does not have`,

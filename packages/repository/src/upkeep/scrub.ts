@@ -1,10 +1,12 @@
 import type { RepositoryDamage } from "@sterna/shared/backup";
+import { SternaError } from "@sterna/shared/errors";
 import { type PackId, packIdOfKey, packKey } from "../format/pack-id.ts";
 import { packIdUnder, packsPrefix, putRecord, suspectKey, suspectPrefix } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import type { UpkeepOptions } from "../repository.ts";
 import { Findings } from "./findings.ts";
 import { examinePack, type PackHealth } from "./pack-health.ts";
+import { isKeyReplaced } from "./replace-key.ts";
 import { scrubPoints } from "./scrub-points.ts";
 import { scrubRecords } from "./scrub-records.ts";
 
@@ -14,15 +16,27 @@ import { scrubRecords } from "./scrub-records.ts";
  *
  * Not missed: packs that nothing needs, the object of a live session (its writer looks itself before it commits), and the mark
  * of a pruned point between its two writes.
- * @throws {SternaError} `cancelled`; those of the storage: a repository out of reach is not damaged.
+ * @throws {SternaError} `cancelled`; `forbidden` when the key was replaced meanwhile, and nothing is noted; those of the storage: a repository out of reach is not damaged.
  */
 export async function scrub(opened: Opened, options: UpkeepOptions): Promise<{ damages: RepositoryDamage[] }> {
 	const findings = new Findings();
+	const { lacked } = opened.sealing;
 	const packs = await scrubPacks(opened, findings, options);
+	// Before lost witnesses are written again.
+	await checkKey(opened, lacked);
 	await scrubRecords(opened, findings);
 	const lost = await scrubPoints(opened, { packs, findings, options });
+	// Before anything is called damaged.
+	await checkKey(opened, lacked);
 	await noteSuspects(opened, packs, lost);
 	return { damages: findings.damages() };
+}
+
+async function checkKey(opened: Opened, lacked: number): Promise<void> {
+	if (!(await isKeyReplaced(opened, lacked))) return;
+	throw new SternaError("forbidden", "the key of the repository was replaced while it was scrubbed", {
+		cure: "scrub it again with its present key",
+	});
 }
 
 async function scrubPacks(
