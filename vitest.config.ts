@@ -18,8 +18,8 @@ export default defineConfig({
 					exclude: [...everywhere, "**/*.real.test.ts"],
 					// By default one core is left free: on two cores nothing would run in parallel.
 					maxWorkers: "100%",
-					testTimeout: 60_000,
-					hookTimeout: 60_000,
+					testTimeout: 120_000,
+					hookTimeout: 120_000,
 				},
 			},
 			{

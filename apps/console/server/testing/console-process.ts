@@ -175,7 +175,7 @@ export async function codeOf(call: Promise<unknown>): Promise<string> {
 export async function until<Result>(
 	what: string,
 	ask: () => Promise<Result | null | undefined | false>,
-	timeoutMs = 20_000,
+	timeoutMs = 60_000,
 ): Promise<Result> {
 	const deadline = Date.now() + timeoutMs;
 	for (;;) {

@@ -27,7 +27,7 @@ export function faultSuite(kind: GuestKind): void {
 	});
 
 	for (const { name, at, fault, staysOn, journal } of faultCases) {
-		test(`${name}: the guest stays on the ${staysOn}`, async () => {
+		test(`${name}: the guest stays on the ${staysOn}`, { timeout: 180_000 }, async () => {
 			const { source, target } = world;
 			const paused = at.startsWith("source:") ? source.host : target.host;
 			const { reached } = await paused.pauseAt(at);
