@@ -1,4 +1,3 @@
-import type { Repository } from "@sterna/repository/repository";
 import { newId, PointId } from "@sterna/repository/testing/points";
 import { expect, test } from "vitest";
 import { verifyPoints } from "./verify.ts";
@@ -8,8 +7,8 @@ test.each(["all", "newest"] as const)(
 	async (wanted) => {
 		const pointId = newId(PointId);
 		const points = async () => ({ points: [], unreadable: [{ pointId, reason: "points/x is not as it was written" }] });
-		const repository = { points } satisfies Pick<Repository, "points"> as unknown as Repository;
-		expect(await verifyPoints(repository, wanted, () => {})).toEqual({
+		const openPoint = () => Promise.reject(new Error("nothing can be opened without a manifest"));
+		expect(await verifyPoints({ points, openPoint }, wanted, () => {})).toEqual({
 			points: [{ pointId, guestName: "unknown", readBytes: 0, damage: "points/x is not as it was written" }],
 		});
 	},

@@ -16,7 +16,7 @@ export interface VerifiedPoint {
  * @throws {SternaError} `not_found` for a point that is not there; those of the storage: out of reach is no damage.
  */
 export async function verifyPoints(
-	repository: Repository,
+	repository: Pick<Repository, "points" | "openPoint">,
 	wanted: readonly PointId[] | "all" | "newest",
 	onProgress: (doneBytes: number, totalBytes: number) => void,
 ): Promise<{ points: VerifiedPoint[] }> {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { SternaError } from "../errors.ts";
+import { GuestId, newId } from "../ids.ts";
 import { type Caller, Endpoint, type Handlers } from "./rpc.ts";
 import { negotiateVersion } from "./version.ts";
 
@@ -67,7 +68,7 @@ test("an unexpected error tells the caller nothing of the server", async () => {
 test("a command of the console is refused to a peer", async () => {
 	const handlers = only({ "guest.delete": async () => ({}) });
 	const { console } = connect(handlers, { audience: "peer", hostId: crypto.randomUUID() });
-	const call = console.call("guest.delete", { guestId: crypto.randomUUID() as never, epoch: 1 });
+	const call = console.call("guest.delete", { guestId: newId(GuestId), epoch: 1 });
 	await expect(call).rejects.toMatchObject({ code: "forbidden" });
 });
 
@@ -123,7 +124,7 @@ test("a stream's items arrive in order until it ends", async () => {
 		}),
 	);
 	const items: number[] = [];
-	const input = { guestId: crypto.randomUUID() as never, fromOffset: 0 };
+	const input = { guestId: newId(GuestId), fromOffset: 0 };
 	await console.stream("guest.serialOutput", input, (item) => items.push(item.offset), new AbortController().signal);
 	expect(items).toEqual([0, 1]);
 });
