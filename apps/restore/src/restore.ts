@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { PointReader, Repository } from "@sterna/repository/repository";
+import { type PointReader, ReaderId, type Repository } from "@sterna/repository/repository";
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId, VolumeId } from "@sterna/shared/ids";
 
@@ -16,7 +17,7 @@ export interface RestoredFile {
 
 /**
  * Writes the disks of a point into `folder`, as `<guest>-<volume>.raw` or `.qcow2`. Every byte was checked; zeros stay holes.
- * On failure the file at hand is removed.
+ * On failure the file at hand is removed. The point is held meanwhile, where the place can be written.
  * @throws {SternaError} `conflict` when a file is there already; `invalid` naming bytes that are damaged; those of the storage.
  */
 export async function restoreVolumes(
@@ -34,7 +35,8 @@ export async function restoreVolumes(
 		.then((found) => found.isDirectory())
 		.catch(() => false);
 	if (!isFolder) throw new SternaError("not_found", `there is no folder ${folder}`, { cure: "make it first" });
-	const reader = await repository.openPoint(order.pointId);
+	const readerId = ReaderId.parse(randomUUID());
+	const reader = await repository.openPoint(order.pointId, { readerId });
 	try {
 		const volumeIds = order.volumeIds ?? reader.point.volumes.map(({ volumeId }) => volumeId);
 		const files: RestoredFile[] = [];
@@ -50,6 +52,8 @@ export async function restoreVolumes(
 		return files;
 	} finally {
 		await reader.close();
+		// Best effort: the place may be away, or take nothing. A hold that stays is found dead by a later collection.
+		await repository.endReading(readerId).catch(() => {});
 	}
 }
 

@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { ReaderId } from "@sterna/repository/repository";
 import type { AgentContext } from "../context.ts";
 import type { Repositories } from "../repositories/repositories.ts";
 import { openView, sessionPrefix } from "./opened-view.ts";
@@ -22,8 +24,11 @@ export function createFilesService(context: AgentContext, repositories: Pick<Rep
 			const usable = probe.accelerator === "kvm";
 			const group = usable ? (await stat("/dev/kvm")).gid : null;
 			const { repository, release } = await repositories.lease(access);
+			// What is looked into is not freed, whoever prunes it. A life that ends without a word is found dead by a collection.
+			const readerId = ReaderId.parse(randomUUID());
+			const letGo = () => repository.endReading(readerId).catch(() => {});
 			try {
-				const reader = await repository.openPoint(pointId);
+				const reader = await repository.openPoint(pointId, { readerId });
 				const opened = await openView({
 					reader,
 					volumeId,
@@ -35,10 +40,12 @@ export function createFilesService(context: AgentContext, repositories: Pick<Rep
 					...opened,
 					async close() {
 						await opened.close();
+						await letGo();
 						release();
 					},
 				};
 			} catch (error) {
+				await letGo();
 				release();
 				throw error;
 			}
