@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { destination, pino } from "pino";
 import { startAgent } from "../../agent.ts";
@@ -33,4 +34,6 @@ const agent = await startAgent({
 process.once("SIGTERM", () => {
 	void agent.close().then(() => process.exit(0));
 });
+// At its end, as node does it, would be too late for one that is killed.
+flushCompileCache();
 process.send?.({ is: "started" });
