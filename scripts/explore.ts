@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import type { Break } from "../packages/migration/src/explore/actions.ts";
+import type { Break } from "../packages/migration/src/explore/effects.ts";
 import type { Exploration } from "../packages/migration/src/explore/search.ts";
 
 const breaks: Record<Break, string> = {

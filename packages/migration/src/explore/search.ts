@@ -1,4 +1,5 @@
-import { type Action, actions, type Break } from "./actions.ts";
+import { type Action, actions } from "./actions.ts";
+import type { Break } from "./effects.ts";
 import { isSettled, violationOf } from "./invariants.ts";
 import { firstWorld, keyOf, type World } from "./world.ts";
 
