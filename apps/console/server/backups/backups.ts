@@ -124,7 +124,7 @@ export async function openBackups({
 		},
 		disconnected: (hostId) => {
 			reach.forget(hostId);
-			for (const tasks of [runs, restores]) tasks.disconnected(hostId);
+			for (const tasks of [runs, restores, upkeep]) tasks.disconnected(hostId);
 		},
 	};
 }

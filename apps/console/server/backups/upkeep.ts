@@ -17,6 +17,7 @@ import type { Catalogue } from "./catalogue.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
+import { TaskReports } from "./task-reports.ts";
 
 export type UpkeepEntry = typeof tables.upkeeps.$inferSelect;
 
@@ -30,6 +31,7 @@ const canaryEveryMs = 3_600_000;
 export class Upkeep {
 	readonly #parts: BackupParts & { repositories: Repositories; reach: Reach; catalogue: Catalogue };
 	readonly #open = new Map<UpkeepId, UpkeepEntry>();
+	readonly #reports = new TaskReports(this.#open);
 	/** When a round of a kind last began, also those that ended. */
 	readonly #latest = new Map<string, number>();
 
@@ -94,15 +96,22 @@ export class Upkeep {
 	}
 
 	/** What an agent says of a round. False: it is not its to say. */
-	async reported(hostId: HostId, report: UpkeepReport): Promise<boolean> {
+	reported(hostId: HostId, report: UpkeepReport): Promise<boolean> {
+		return this.#reports.take(hostId, report.upkeepId, report.generation, () => this.#take(hostId, report));
+	}
+
+	/** A host has gone. */
+	disconnected(hostId: HostId): void {
+		this.#reports.forget(hostId);
+	}
+
+	async #take(hostId: HostId, report: UpkeepReport): Promise<boolean> {
 		const round = this.#open.get(report.upkeepId);
 		if (!round) return endedTaskStates.includes(report.state);
 		const { repositories, catalogue } = this.#parts;
 		const entry = repositories.all().find(({ id }) => id === round.repositoryId);
 		if (round.hostId !== hostId || round.kind !== report.kind || round.repositoryId !== report.repositoryId || !entry)
 			return false;
-		if (round.report && report.generation <= round.report.generation && round.report.state === report.state)
-			return true;
 		const isNews = report.damages.length > (round.report?.damages.length ?? 0);
 		if (isNews) {
 			// Told as soon as it is seen: a scrub of terabytes takes its time.
@@ -127,13 +136,7 @@ export class Upkeep {
 		for (const round of this.allOpen()) {
 			const entry = this.#parts.repositories.all().find(({ id }) => id === round.repositoryId);
 			if (round.hostId !== hostId || !round.acknowledged || known.has(round.id) || !entry) continue;
-			await this.#end(
-				round,
-				entry,
-				"failed",
-				{ code: "unavailable", message: "the host knows nothing of it any more" },
-				null,
-			);
+			await this.#fail(round, entry, { code: "unavailable", message: "the host knows nothing of it any more" });
 		}
 	}
 
@@ -190,8 +193,13 @@ export class Upkeep {
 		} catch (thrown) {
 			const error = asSternaError(thrown);
 			core.log.info({ err: error, upkeepId: round.id }, "upkeep not begun");
-			if (!isUnheard(error)) await this.#end(round, entry, "failed", error.toWire(), null);
+			if (!isUnheard(error)) await this.#fail(round, entry, error.toWire());
 		}
+	}
+
+	/** What was not reported: it fails in its turn. */
+	#fail(round: UpkeepEntry, entry: RepositoryEntry, error: UpkeepEntry["error"]): Promise<void> {
+		return this.#reports.inTurn(round.id, () => this.#end(round, entry, "failed", error, null));
 	}
 
 	async #end(
