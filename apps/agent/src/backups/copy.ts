@@ -9,7 +9,7 @@ const inFlight = 8;
 
 export interface CopyVolume {
 	/** A client of the instant's export, connected with `base:allocation` and, when there is one, the context of the changes. */
-	client: NbdClient;
+	client: Pick<NbdClient, "read" | "extents">;
 	/** The context of what changed; null when everything is read. */
 	changes: string | null;
 	sizeBytes: number;
@@ -32,28 +32,36 @@ export async function copyVolume(copy: CopyVolume): Promise<void> {
 		allocation: client.extents("base:allocation", 0, sizeBytes),
 		changes: changes === null ? null : client.extents(changes, 0, sizeBytes),
 	});
-	const waiting: { piece: ReadPiece; data: Promise<Uint8Array> | null }[] = [];
-	const writeFirst = async () => {
-		const first = waiting.shift();
-		if (!first) return;
-		const { piece, data } = first;
+	/** The writing of what was asked for, each after the one before it, beside the asking. */
+	const writing: Promise<void>[] = [];
+	let written = Promise.resolve();
+	const write = async (piece: ReadPiece, data: Promise<Uint8Array> | null, before: Promise<void>) => {
+		await Promise.allSettled([before, data]);
+		await before;
 		if (data === null) return writer.zero(piece.offset, piece.lengthBytes);
 		await writer.write(piece.offset, await data);
 		copy.onRead(piece.lengthBytes);
 	};
 	try {
 		for await (const piece of requests(pieces, blockSizeBytes)) {
-			if (waiting.length >= inFlight) await writeFirst();
-			if (piece.do === "read") await copy.turn(piece.lengthBytes);
+			if (writing.length >= inFlight) await writing.shift();
+			if (piece.do === "read") await turnOrFailure(copy.turn(piece.lengthBytes), written);
 			const data = piece.do === "read" ? client.read(piece.offset, piece.lengthBytes) : null;
+			written = write(piece, data, written);
 			// Whoever waits for the first of them learns of a failure; the others must not end the process.
-			data?.catch(() => {});
-			waiting.push({ piece, data });
+			written.catch(() => {});
+			writing.push(written);
 		}
-		while (waiting.length > 0) await writeFirst();
+		await written;
 	} finally {
-		await Promise.allSettled(waiting.map(({ data }) => data));
+		// When this is over nobody reads the instant or writes into the session any more.
+		await written.catch(() => {});
 	}
+}
+
+/** A turn may take long: what arrives meanwhile is written, and what fails is heard at once. */
+function turnOrFailure(turn: Promise<void>, written: Promise<void>): Promise<void> {
+	return Promise.race([turn, written.then(() => turn)]);
 }
 
 /** What is to be read, cut into requests of whole blocks; zeros stay as long as they are. */
