@@ -12,7 +12,7 @@ import { translate } from "./events.ts";
 import { absentReport, label, poweredOffEnding, type QemuGuest, qemuGuest, reportOf, unheardReport } from "./guest.ts";
 import { launch } from "./launch.ts";
 import { type GuestPaths, guestPaths, openRunFolder } from "./paths.ts";
-import { endInOrder, findBySocket, killProcess, type ProcessIdentity, waitUntilGone } from "./process.ts";
+import { endInOrder, findBySocket, type ProcessIdentity, waitUntilGone } from "./process.ts";
 import { readRecord } from "./record.ts";
 import { Undo } from "./undo.ts";
 import { settleMove } from "./volume-move.ts";
@@ -122,7 +122,7 @@ export class QemuProcesses {
 		const unheard = this.#unheard.get(guestId);
 		if (guest) await this.#end(guest, "it was powered off");
 		else if (unheard) {
-			await killProcess(unheard.process);
+			await endInOrder(unheard.process, endMs);
 			// What belonged to it is cleaned up by whoever still tries to reach it: not beside the guest's next process.
 			await unheard.settled;
 		}
