@@ -19,7 +19,8 @@ export type PowerAction = Exclude<GuestAction, "migrate">;
 const commandTimeoutMs: Record<Exclude<PowerAction, "delete">, number> = {
 	start: 60_000,
 	shutDown: 15_000,
-	powerOff: 30_000,
+	// A stuck disk is given a minute to close in order, or what is tracked of its changes is lost.
+	powerOff: 75_000,
 	pause: 15_000,
 	resume: 15_000,
 };
