@@ -31,7 +31,7 @@ export function EventCard({ event, open = false }: EventCardProps) {
 				<p className="mt-0.5 flex flex-wrap gap-x-3 text-sm text-soft">
 					<span>{event.actor}</span>
 					<span className="font-mono">{event.kind}</span>
-					{event.objects.map((object) => {
+					{withoutRepeats(event.objects).map((object) => {
 						const href = hrefOf(object);
 						const moves = ["migration", "evacuation", "restore", "point"].includes(object.type);
 						const label = moves ? `${object.type} of ${object.name}` : object.name;
@@ -56,4 +56,9 @@ export function EventCard({ event, open = false }: EventCardProps) {
 			</div>
 		</div>
 	);
+}
+
+/** A restore into the guest that it came from names that guest twice. */
+function withoutRepeats(objects: EventView["objects"]): EventView["objects"] {
+	return objects.filter(({ id }, index) => objects.findIndex((other) => other.id === id) === index);
 }

@@ -40,5 +40,15 @@ export function Answer<Data>({ of, waiting, noun, children }: AnswerProps<Data>)
 		}
 		return <ProblemNotice error={of.error} onRetry={() => void of.refetch()} />;
 	}
-	return waiting ?? <SkeletonRows count={5} />;
+	return (
+		<>
+			{noun && (
+				<>
+					<title>{`Loading the ${noun.name} · Sterna`}</title>
+					<h1 className="sr-only">Loading the {noun.name}</h1>
+				</>
+			)}
+			{waiting ?? <SkeletonRows count={5} />}
+		</>
+	);
 }

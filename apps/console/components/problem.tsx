@@ -30,13 +30,13 @@ export function problemOf(thrown: unknown): Problem {
 	};
 }
 
-/** A problem that stands where the answer would. */
+/** A problem that stands where the answer would. What is forbidden is not tried again: it takes another role. */
 export function ProblemNotice(props: { error: unknown; onRetry?: () => void; className?: string }) {
 	const { error, onRetry, className } = props;
-	const { message, cure } = problemOf(error);
+	const { code, message, cure } = problemOf(error);
 	return (
 		<Notice tone="bad" title={message} cure={cure} className={className}>
-			{onRetry && (
+			{onRetry && code !== "forbidden" && (
 				<div className="mt-2">
 					<Button small onClick={onRetry}>
 						Try again

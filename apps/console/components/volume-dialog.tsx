@@ -7,9 +7,10 @@ import { useRef, useState } from "react";
 import { toast } from "sonner";
 import type { GuestView } from "../server/views.ts";
 import { Field, TextField } from "../ui/field.tsx";
+import { Notice } from "../ui/notice.tsx";
 import { Select } from "../ui/select.tsx";
 import { type Plan, PlanDialog } from "./plan-dialog.tsx";
-import { toastProblem } from "./problem.tsx";
+import { problemOf, toastProblem } from "./problem.tsx";
 import { useTRPC } from "./trpc.tsx";
 
 export type VolumeChange =
@@ -48,7 +49,13 @@ export function VolumeDialog({ guest, change, onClose }: VolumeDialogProps) {
 			void queryClient.invalidateQueries(trpc.guests.pathFilter());
 			onClose();
 		},
-		onError: (error: unknown) => toastProblem(`The disks of ${guest.name} stay as they are`, error),
+		onError: (error: unknown) =>
+			toastProblem(
+				isUnknown(error)
+					? `Whether the disks of ${guest.name} changed is not known`
+					: `The disks of ${guest.name} stay as they are`,
+				error,
+			),
 	};
 	const attach = useMutation(trpc.guests.attachVolume.mutationOptions(options));
 	const grow = useMutation(trpc.guests.growVolume.mutationOptions(options));
@@ -83,6 +90,17 @@ export function VolumeDialog({ guest, change, onClose }: VolumeDialogProps) {
 				}
 			}}
 		>
+			{move.isPending && (
+				<Notice
+					tone="accent"
+					title={`The disk is being copied to ${pool?.name ?? "its new pool"}; ${guest.name} goes on.`}
+				>
+					<p className="text-soft">
+						{formatBytes(oldBytes)} at most. Closing this window does not stop it; its pool under Disks tells when it is
+						there.
+					</p>
+				</Notice>
+			)}
 			<div className="grid gap-4 sm:grid-cols-2">
 				{change.kind !== "move" && (
 					<TextField label="Size" unit="GiB" inputMode="decimal" error={sizeError} value={gib} onValue={setGib} />
@@ -106,7 +124,12 @@ export function VolumeDialog({ guest, change, onClose }: VolumeDialogProps) {
 	);
 }
 
-const outcome = { attach: "a disk was added", grow: "the disk has grown", move: "the disk is moving" };
+/** No answer came, so the change may have been made all the same. */
+function isUnknown(error: unknown): boolean {
+	return ["unavailable", "timeout"].includes(problemOf(error).code);
+}
+
+const outcome = { attach: "a disk was added", grow: "the disk has grown", move: "the disk has moved" };
 const verbs = { attach: "Add the disk", grow: "Grow the disk", move: "Move the disk" };
 
 function titleOf(change: VolumeChange, guestName: string): string {

@@ -2,7 +2,7 @@
 import { formatBytes, formatDuration } from "@sterna/shared/units";
 import { ProblemNotice } from "../components/problem.tsx";
 import { Refusals } from "../components/refusals.tsx";
-import { ended } from "../components/words.ts";
+import { ended, statement } from "../components/words.ts";
 import type { RestorePlan } from "../server/views-backups.ts";
 import { Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";
@@ -36,7 +36,7 @@ export function RestorePlanPanel({ plan, error, onRetry, missing }: RestorePlanP
 						<ol className="list-decimal space-y-1 pl-5 marker:text-faint">
 							{plan.steps.map((step) => (
 								<li key={step} className="wrap-anywhere">
-									{step}
+									{statement(step)}
 								</li>
 							))}
 						</ol>

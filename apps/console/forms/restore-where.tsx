@@ -19,7 +19,7 @@ export function RestoreWhere(props: RestorePart & { hosts: RestorePlan["hosts"] 
 			{(draft.way === "instant" || draft.way === "new") && <NewGuest {...props} />}
 			{draft.way === "over" && (
 				<div className="flex flex-col">
-					<p className="mb-2 text-soft">Where {point.guest.name} is now. It is stopped first if it runs.</p>
+					<p className="mb-2 text-soft">On the host where {point.guest.name} is now, while it is stopped.</p>
 					<Check
 						checked={draft.atOnce}
 						label="Let it run at once"

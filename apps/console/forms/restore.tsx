@@ -17,6 +17,8 @@ import { confirmRefusal, freshRestore, type RestoreDraft, restoreOf } from "./re
 import { RestorePlanPanel } from "./restore-plan.tsx";
 import { RestoreWhere } from "./restore-where.tsx";
 
+const recheckMs = 3000;
+
 const ways: { way: RestoreDraft["way"]; title: string; what: string }[] = [
 	{
 		way: "instant",
@@ -49,7 +51,12 @@ export function RestoreForm({ point }: { point: PointView }) {
 	const { request, missing } = restoreOf(draft, point);
 	const asked = useDeferredValue(request);
 	const plan = useQuery(
-		trpc.restores.plan.queryOptions(asked ?? skipToken, { placeholderData: keepPreviousData, staleTime: 0 }),
+		trpc.restores.plan.queryOptions(asked ?? skipToken, {
+			placeholderData: keepPreviousData,
+			staleTime: 0,
+			// What stands in the way is cured elsewhere: a guest is stopped, a host comes back.
+			refetchInterval: ({ state }) => (state.data?.refusals.length ? recheckMs : false),
+		}),
 	);
 	const start = useMutation(
 		trpc.restores.start.mutationOptions({

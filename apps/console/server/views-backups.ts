@@ -244,8 +244,9 @@ export const RestoreRow = z.object({
 	mode: RestoreMode,
 	/** The guest that the point is of. */
 	guest: GuestRef,
-	/** What was made or written over. */
+	/** What was made or written over, or got a disk. */
 	target: GuestRef,
+	targetKind: z.enum(["new", "over", "disk", "drill"]),
 	host: HostRef,
 	pointId: PointId,
 	pointTakenAt: TimestampMs,

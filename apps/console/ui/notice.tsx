@@ -35,8 +35,8 @@ export function Notice({
 			<Icon aria-hidden className={clsx("mt-0.5 size-4 shrink-0", textTone[tone])} />
 			<div className="min-w-0 text-ink">
 				<p className="font-medium wrap-anywhere">{title}</p>
-				{children}
 				{cure && <p className="mt-0.5 text-soft wrap-anywhere">{cure}</p>}
+				{children}
 			</div>
 		</div>
 	);

@@ -2,6 +2,7 @@
 import { formatDuration, formatPercent } from "@sterna/shared/units";
 import { useQuery } from "@tanstack/react-query";
 import Link from "next/link";
+import { ActionLink } from "../../components/action-link.tsx";
 import { atRisk } from "../../components/backups/protection-headline.ts";
 import { BreakSomething } from "../../components/break-something.tsx";
 import { EventList } from "../../components/event-list.tsx";
@@ -110,9 +111,9 @@ function Hosts({ data }: { data: Overview }) {
 				<Empty
 					title="No server has joined yet."
 					action={
-						<Link href="/hosts/join" className={buttonClass("primary")}>
+						<ActionLink href="/hosts/join" least="admin" kind="primary">
 							Join a server
-						</Link>
+						</ActionLink>
 					}
 				>
 					Guests run on servers that carry Sterna’s agent. Joining one takes a single line, pasted on that server.

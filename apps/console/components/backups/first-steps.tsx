@@ -1,10 +1,9 @@
 "use client";
 import { useQuery } from "@tanstack/react-query";
 import { CircleCheck, CircleDashed } from "lucide-react";
-import Link from "next/link";
 import type { ReactNode } from "react";
-import { buttonClass } from "../../ui/button-class.ts";
 import { Panel } from "../../ui/panel.tsx";
+import { ActionLink } from "../action-link.tsx";
 import { useLive } from "../live.tsx";
 import { useTRPC } from "../trpc.tsx";
 
@@ -24,9 +23,9 @@ export function FirstSteps() {
 					title="A repository"
 					what="A folder on your servers (a disk, an NFS mount) or an S3 bucket. What is stored is encrypted before it leaves the host."
 					action={
-						<Link href="/backups/repositories/new" className={buttonClass("primary")}>
+						<ActionLink href="/backups/repositories/new" least="admin" kind="primary">
 							Add a repository
-						</Link>
+						</ActionLink>
 					}
 				/>
 				<Step
@@ -35,9 +34,9 @@ export function FirstSteps() {
 					what="Which guests, when, and for how long: with a preview of what it would do."
 					action={
 						repository && (
-							<Link href="/backups/jobs/new" className={buttonClass("primary")}>
+							<ActionLink href="/backups/jobs/new" least="admin" kind="primary">
 								Create a job
-							</Link>
+							</ActionLink>
 						)
 					}
 				/>

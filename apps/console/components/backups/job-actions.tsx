@@ -1,7 +1,6 @@
 "use client";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { EllipsisVertical, Pencil, Play, Power, Trash2 } from "lucide-react";
-import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { toast } from "sonner";
@@ -9,6 +8,7 @@ import type { JobView } from "../../server/views-backups.ts";
 import { Button } from "../../ui/button.tsx";
 import { buttonClass } from "../../ui/button-class.ts";
 import { Menu } from "../../ui/menu.tsx";
+import { ActionLink } from "../action-link.tsx";
 import { useRoleRefusal } from "../me.tsx";
 import { type Plan, PlanDialog } from "../plan-dialog.tsx";
 import { toastProblem } from "../problem.tsx";
@@ -68,10 +68,10 @@ export function JobActions({ job }: { job: JobView }) {
 				<Play aria-hidden className={icon} />
 				Run now
 			</Button>
-			<Link href={`/backups/jobs/${job.id}/edit`} className={buttonClass()}>
+			<ActionLink href={`/backups/jobs/${job.id}/edit`} least="admin">
 				<Pencil aria-hidden className={icon} />
 				Change
-			</Link>
+			</ActionLink>
 			<Menu
 				trigger={
 					<button type="button" aria-label="More actions" className={buttonClass()}>

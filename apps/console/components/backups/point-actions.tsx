@@ -1,13 +1,13 @@
 "use client";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { EllipsisVertical, FolderOpen, History, LockKeyhole, LockKeyholeOpen, ShieldCheck, Trash2 } from "lucide-react";
-import Link from "next/link";
 import { useState } from "react";
 import { toast } from "sonner";
 import type { PointRow } from "../../server/views-backups.ts";
 import { buttonClass } from "../../ui/button-class.ts";
 import { TextField } from "../../ui/field.tsx";
 import { Menu } from "../../ui/menu.tsx";
+import { ActionLink } from "../action-link.tsx";
 import { useRoleRefusal } from "../me.tsx";
 import { PlanDialog } from "../plan-dialog.tsx";
 import { toastProblem } from "../problem.tsx";
@@ -25,17 +25,19 @@ export function PointActions({ point, small = false }: { point: PointRow; small?
 	const noDisk = point.volumes.length === 0 ? "it has no disk" : null;
 	return (
 		<>
-			<Link
+			<ActionLink
 				href={`/backups/points/${point.id}/restore`}
-				className={buttonClass(small ? "secondary" : "primary", small)}
+				least="operator"
+				kind={small ? "secondary" : "primary"}
+				small={small}
 			>
 				<History aria-hidden className={icon} />
 				Restore
-			</Link>
-			<Link href={`/backups/points/${point.id}/files`} className={buttonClass("secondary", small)}>
+			</ActionLink>
+			<ActionLink href={`/backups/points/${point.id}/files`} least="operator" small={small}>
 				<FolderOpen aria-hidden className={icon} />
 				Browse files
-			</Link>
+			</ActionLink>
 			<Menu
 				trigger={
 					<button type="button" aria-label="More actions for the point" className={buttonClass("secondary", small)}>

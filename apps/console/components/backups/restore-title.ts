@@ -8,8 +8,9 @@ export function restoreTitle({
 	phase,
 	guest,
 	target,
-}: Pick<RestoreRow, "mode" | "state" | "phase" | "guest" | "target">): string {
-	const what = `The ${modeWord[mode]} of ${guest.name}`;
+	targetKind,
+}: Pick<RestoreRow, "mode" | "state" | "phase" | "guest" | "target" | "targetKind">): string {
+	const what = `The ${modeWord[mode]} of ${targetKind === "disk" ? `a disk into ${target.name}` : guest.name}`;
 	switch (state) {
 		case "running":
 			return `${what} is under way: ${phase ? restorePhaseWords[phase].doing : "the host begins"}.`;
@@ -20,7 +21,10 @@ export function restoreTitle({
 		case "undoing":
 			return `${what} is being undone.`;
 		case "completed":
-			return mode === "drill" ? `${guest.name} can be restored: its backup works.` : `${target.name} is restored.`;
+			if (mode === "drill") return `${guest.name} can be restored: its backup works.`;
+			return targetKind === "disk"
+				? `${target.name} has the disk of ${guest.name} as it was then.`
+				: `${target.name} is restored.`;
 		case "failed":
 			return mode === "drill" ? `The backup of ${guest.name} did not prove itself.` : `${what} failed.`;
 		case "cancelled":

@@ -63,6 +63,7 @@ export function restoreRow({ inventory }: Core, { clock }: Backups, restore: Res
 	const progress = state === "completed" ? 1 : shareOf(report?.copiedBytes ?? 0, report?.totalBytes ?? 0);
 	return {
 		...{ id, mode, guest: nameOf(guestId, restore.guestName), target: nameOf(targetGuestId, restore.targetName) },
+		targetKind: restore.targetKind,
 		host: { id: hostId, name: inventory.hostName(hostId) },
 		...{ pointId, pointTakenAt, state, phase: report?.phase ?? null, progress },
 		remainingMs: endedAt === null ? remainingAt(progress, clock.now() - startedAt) : null,

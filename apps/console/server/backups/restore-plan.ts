@@ -150,7 +150,7 @@ function planDisk(target: RestoreTarget & { kind: "disk" }, facts: PlanFacts): P
 		steps: [
 			`${guest.name} gets another disk of ${formatBytes(saved?.sizeBytes ?? 0)}, with what it held then; the others stay as they are`,
 		],
-		undo: "remove the disk from the guest",
+		undo: "the disk stays until the guest is deleted; leave it unmounted once you took from it what you need",
 	};
 }
 
@@ -170,9 +170,9 @@ function onOwnHost(
 		refusals.push({
 			...{
 				code: host.connected ? "wrong_state" : "host_offline",
-				message: `${guest.name} is not written over: ${running}`,
+				message: `nothing is restored into ${guest.name} now: ${running}`,
 			},
-			cure: "stop it first",
+			cure: "shut it down first, or restore to a new guest",
 		});
 	}
 	const away = obstacle(host.id);

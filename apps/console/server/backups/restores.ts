@@ -225,7 +225,7 @@ export class Restores {
 			const sentence =
 				mode === "drill"
 					? `The backup of ${point.guestName} is being proved on ${host}`
-					: `${actor} began to restore ${point.guestName} ${planned.kind === "new" ? `as ${spec.name}` : planned.kind === "over" ? "over itself" : `: one disk into ${spec.name}`} on ${host}`;
+					: `${actor} began to restore ${planned.kind === "disk" ? `a disk of ${point.guestName} into ${spec.name}` : `${point.guestName} ${planned.kind === "new" ? `as ${spec.name}` : "over itself"}`} on ${host}`;
 			await core.events.append(
 				{
 					...{ kind: mode === "drill" ? "drill.started" : "restore.started", actor, sentence },

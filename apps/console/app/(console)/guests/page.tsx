@@ -5,6 +5,7 @@ import { formatBytes, formatDuration, formatPercent } from "@sterna/shared/units
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import Link from "next/link";
+import { ActionLink } from "../../../components/action-link.tsx";
 import { ProtectionChip } from "../../../components/backups/chips.tsx";
 import { GuestBulk } from "../../../components/guest-bulk.tsx";
 import { useLive } from "../../../components/live.tsx";
@@ -16,7 +17,6 @@ import { defineColumns } from "../../../table/columns.ts";
 import { ListPage } from "../../../table/list-page.tsx";
 import { asChoices, ChoiceFilter, Narrowed } from "../../../table/url-filters.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
-import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
 
 const sorts = ["name", "state", "host", "cpu", "memory"] as const;
@@ -157,10 +157,10 @@ export default function GuestsPage() {
 	);
 	useLive(["guests"]);
 	const create = (
-		<Link href="/guests/new" className={buttonClass("primary")}>
+		<ActionLink href="/guests/new" least="operator" kind="primary">
 			<Plus aria-hidden className="size-4" />
 			Create a guest
-		</Link>
+		</ActionLink>
 	);
 	return (
 		<ListPage

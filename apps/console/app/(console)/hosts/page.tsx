@@ -2,6 +2,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import Link from "next/link";
+import { ActionLink } from "../../../components/action-link.tsx";
 import { useLive } from "../../../components/live.tsx";
 import { AcceleratorBadge, HealthChip, HostServiceChips, SimulatedBadge } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
@@ -10,7 +11,6 @@ import type { HostRow } from "../../../server/views.ts";
 import { defineColumns } from "../../../table/columns.ts";
 import { ListPage } from "../../../table/list-page.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
-import { buttonClass } from "../../../ui/button-class.ts";
 import { Empty } from "../../../ui/empty.tsx";
 
 const sorts = ["name", "health", "cpu", "memory", "guests"] as const;
@@ -110,10 +110,10 @@ export default function HostsPage() {
 	const hosts = useQuery(trpc.hosts.list.queryOptions(url.request, { placeholderData: keepPreviousData }));
 	useLive(["hosts"]);
 	const join = (
-		<Link href="/hosts/join" className={buttonClass("primary")}>
+		<ActionLink href="/hosts/join" least="admin" kind="primary">
 			<Plus aria-hidden className="size-4" />
 			Join a server
-		</Link>
+		</ActionLink>
 	);
 	return (
 		<ListPage

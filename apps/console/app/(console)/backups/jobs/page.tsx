@@ -2,6 +2,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import Link from "next/link";
+import { ActionLink } from "../../../../components/action-link.tsx";
 import { BackupSection } from "../../../../components/backups/section.tsx";
 import { countOf, jobRunTone } from "../../../../components/backups/words.ts";
 import { useLive } from "../../../../components/live.tsx";
@@ -10,7 +11,6 @@ import type { JobRow } from "../../../../server/views-backups.ts";
 import { defineColumns } from "../../../../table/columns.ts";
 import { ListPage } from "../../../../table/list-page.tsx";
 import { useTableUrl } from "../../../../table/url-state.ts";
-import { buttonClass } from "../../../../ui/button-class.ts";
 import { Chip } from "../../../../ui/chip.tsx";
 import { Empty } from "../../../../ui/empty.tsx";
 import { DayTime } from "../../../../ui/time.tsx";
@@ -100,10 +100,10 @@ export default function JobsPage() {
 	const jobs = useQuery(useTRPC().jobs.list.queryOptions(url.request, { placeholderData: keepPreviousData }));
 	useLive(["jobs"]);
 	const create = (
-		<Link href="/backups/jobs/new" className={buttonClass("primary")}>
+		<ActionLink href="/backups/jobs/new" least="admin" kind="primary">
 			<Plus aria-hidden className="size-4" />
 			Create a job
-		</Link>
+		</ActionLink>
 	);
 	const late = (jobs.data?.rows ?? []).reduce((sum, job) => sum + job.lateGuests, 0);
 	return (

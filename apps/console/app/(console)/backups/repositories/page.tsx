@@ -3,6 +3,7 @@ import { formatBytes } from "@sterna/shared/units";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import Link from "next/link";
+import { ActionLink } from "../../../../components/action-link.tsx";
 import { RepositoryHealthChip } from "../../../../components/backups/chips.tsx";
 import { BackupSection } from "../../../../components/backups/section.tsx";
 import { useLive } from "../../../../components/live.tsx";
@@ -12,7 +13,6 @@ import type { RepositoryRow } from "../../../../server/views-backups.ts";
 import { defineColumns } from "../../../../table/columns.ts";
 import { ListPage } from "../../../../table/list-page.tsx";
 import { useTableUrl } from "../../../../table/url-state.ts";
-import { buttonClass } from "../../../../ui/button-class.ts";
 import { Chip } from "../../../../ui/chip.tsx";
 import { Empty } from "../../../../ui/empty.tsx";
 import { DayTime } from "../../../../ui/time.tsx";
@@ -98,10 +98,10 @@ export default function RepositoriesPage() {
 	);
 	useLive(["repositories"]);
 	const add = (
-		<Link href="/backups/repositories/new" className={buttonClass("primary")}>
+		<ActionLink href="/backups/repositories/new" least="admin" kind="primary">
 			<Plus aria-hidden className="size-4" />
 			Add a repository
-		</Link>
+		</ActionLink>
 	);
 	const bad = repositories.data?.rows.find(({ health }) => health !== "healthy" && health !== "watch");
 	return (

@@ -74,9 +74,9 @@ function Repository({ repository }: { repository: RepositoryView }) {
 						note: usage ? `for ${formatBytes(usage.logicalBytes)} of disks` : undefined,
 					},
 					{
-						label: "Takes",
-						value: repository.dedupRatio === null ? "–" : `1 : ${repository.dedupRatio.toFixed(1)}`,
-						note: "by what is shared and compressed",
+						label: "Dedup ratio",
+						value: repository.dedupRatio === null ? "–" : `${repository.dedupRatio.toFixed(1)} : 1`,
+						note: "with compression",
 					},
 					{
 						label: "Grows by",

@@ -99,9 +99,9 @@ function Run({ run }: { run: RunView }) {
 					},
 					{ label: "Stored", value: formatBytes(run.storedBytes), note: "compressed and sealed" },
 					{
-						label: "Stood still",
+						label: "Frozen for",
 						value: report && report.frozenMs !== null ? formatDuration(report.frozenMs) : "–",
-						note: report && report.frozenMs === null ? "file systems were not frozen" : undefined,
+						note: report && report.frozenMs === null ? "file systems were not frozen" : "its file systems",
 					},
 				]}
 			/>
