@@ -1,7 +1,9 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { GuestId } from "@sterna/shared/ids";
 import { readPoint } from "../format/manifest.ts";
+import { readerKey } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
+import { endReading } from "../read/hold.ts";
 import { openPoint } from "../read/point-reader.ts";
 import { listPoints } from "../read/points.ts";
 import { pointOf } from "../testing/points.ts";
@@ -9,7 +11,7 @@ import { collect } from "../upkeep/collect.ts";
 import { prune } from "../upkeep/prune.ts";
 import { scrub } from "../upkeep/scrub.ts";
 import { beginSession } from "../write/session.ts";
-import { blockSizeBytes, diskBlocks, type IntendedPoint, Violation, type World } from "./world.ts";
+import { blockSizeBytes, diskBlocks, type IntendedPoint, type Reading, Violation, type World } from "./world.ts";
 
 const options = { signal: new AbortController().signal };
 const sizeBytes = diskBlocks * blockSizeBytes;
@@ -73,6 +75,50 @@ export async function read(world: World, opened: Opened): Promise<void> {
 		if (intended.isPruned && ["not_found", "invalid"].includes(codeOf(error))) return;
 		throw error;
 	}
+}
+
+/**
+ * Reads a point for a long time, piece by piece, and goes on with it in the next life: whatever is pruned and collected
+ * meanwhile, nothing is missing, unless a collection has taken the reader for dead.
+ */
+export async function linger(world: World, opened: Opened, guestId: GuestId): Promise<void> {
+	const { random, volumeId, deeds } = world;
+	const reading = world.readings.get(guestId) ?? (await chooseReading(world, opened));
+	const intended = reading && world.points.get(reading.pointId);
+	if (!reading || !intended) return;
+	world.readings.set(guestId, reading);
+	const { readerId, pointId, begunAt } = reading;
+	try {
+		const reader = await openPoint(opened, pointId, { readerId });
+		reading.isHeld = true;
+		try {
+			for (let pieces = 2 + random.below(5); pieces > 0; pieces--) {
+				const offset = random.below(diskBlocks - 16) * blockSizeBytes;
+				const bytes = await reader.read(volumeId, offset, 16 * blockSizeBytes);
+				if (Buffer.compare(bytes, intended.content.subarray(offset, offset + bytes.length)) !== 0)
+					throw new Violation(`${pointId} is not read as it was written`);
+				if (intended.isGone && deeds.collections >= begunAt + 2) world.heldReads++;
+				for (let pause = random.below(6); pause > 0; pause--) await opened.storage.size("config");
+			}
+		} finally {
+			await reader.close();
+		}
+		if (!random.chance(0.04)) return;
+		await endReading(opened, readerId);
+		world.readings.delete(guestId);
+	} catch (error) {
+		if (codeOf(error) === "unavailable") return;
+		const mayBeGone = world.dropped.has(readerKey(readerId)) || !reading.isHeld;
+		if (codeOf(error) !== "not_found" || !intended.isPruned || !mayBeGone) throw error;
+		world.readings.delete(guestId);
+	}
+}
+
+async function chooseReading(world: World, opened: Opened): Promise<Reading | null> {
+	const { points } = await listPoints(opened).catch(nothingWhenLost);
+	if (points.length === 0) return null;
+	const { pointId } = world.random.pick(points);
+	return { readerId: world.newReaderId(), pointId, isHeld: false, begunAt: world.deeds.collections };
 }
 
 /** Prunes some points, more when there are many. */

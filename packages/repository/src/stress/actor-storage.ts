@@ -10,6 +10,7 @@ export type SharedObjects = Map<string, Uint8Array>;
 export interface Deeds {
 	packsDeleted: number;
 	packsMoved: number;
+	collections: number;
 }
 
 const pageSize = 7;
@@ -26,11 +27,13 @@ export class ActorStorage implements Storage {
 	readonly #actor: Actor;
 	readonly #lossRate: number;
 	readonly #deeds: Deeds;
+	readonly #dropped: Set<string>;
 
 	constructor(
 		world: {
 			objects: SharedObjects;
 			deeds: Deeds;
+			dropped: Set<string>;
 			scheduler: Scheduler;
 			random: Random;
 			weather: { lossRate: number };
@@ -43,6 +46,7 @@ export class ActorStorage implements Storage {
 		this.#lossRate = world.weather.lossRate;
 		this.#actor = actor;
 		this.#deeds = world.deeds;
+		this.#dropped = world.dropped;
 	}
 
 	put(key: string, data: Uint8Array): Promise<void> {
@@ -56,6 +60,7 @@ export class ActorStorage implements Storage {
 			if (this.#objects.has(key)) throw new SternaError("conflict", `${key} is there already`);
 			this.#objects.set(key, copy);
 			if (key.startsWith("moved/")) this.#deeds.packsMoved++;
+			if (key.startsWith("collections/")) this.#deeds.collections++;
 		});
 	}
 
@@ -88,7 +93,9 @@ export class ActorStorage implements Storage {
 
 	remove(key: string): Promise<void> {
 		return this.#call(key, () => {
-			if (this.#objects.delete(key) && key.startsWith("packs/")) this.#deeds.packsDeleted++;
+			const wasThere = this.#objects.delete(key);
+			if (wasThere && key.startsWith("packs/")) this.#deeds.packsDeleted++;
+			if (wasThere && this.#actor.name.startsWith("collector")) this.#dropped.add(key);
 		});
 	}
 

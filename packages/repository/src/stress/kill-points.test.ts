@@ -14,7 +14,7 @@ class Life {
 	readonly #guestId;
 
 	constructor(seed: number) {
-		this.world = new World(seed, undefined, { lossRate: 0, crashRate: 0, slowRate: 0 });
+		this.world = new World(seed, undefined, { lossRate: 0, crashRate: 0, slowRate: 0, lingerers: 0 });
 		this.#guestId = this.world.newGuestId();
 	}
 

@@ -26,6 +26,14 @@ export const mistakes: Record<string, Mistake> = {
 					return sealRecord(sealing, key, { ...record, condemned: [] });
 				})
 			: storage,
+	"collections do not look for readers": (storage, actor) =>
+		isCollector(actor) ? changed(storage, { list: hiding(storage, "readers/") }) : storage,
+	"readers do not write down what they read": (storage, actor) =>
+		actor.name.startsWith("lingerer")
+			? changed(storage, {
+					put: async (key, data) => (key.startsWith("readers/") ? undefined : storage.put(key, data)),
+				})
+			: storage,
 	"sessions begin at pruned points": (storage, actor) =>
 		isWriter(actor)
 			? changed(storage, {

@@ -1,4 +1,5 @@
-import { check, free, read, thin, verify, write } from "./activities.ts";
+import type { GuestId } from "@sterna/shared/ids";
+import { check, free, linger, read, thin, verify, write } from "./activities.ts";
 import type { Mistake } from "./mistakes.ts";
 import type { Actor } from "./scheduler.ts";
 import { Violation, World } from "./world.ts";
@@ -15,6 +16,9 @@ export interface SimulationReport {
 	restores: number;
 	packsDeleted: number;
 	packsMoved: number;
+	collections: number;
+	/** Pieces that were read although their points were pruned and collections went by since the reading began. */
+	heldReads: number;
 }
 
 export interface SimulationOptions {
@@ -31,9 +35,11 @@ const cast = [
 	...Array.from({ length: 2 }, () => ({ role: "reader", act: read, rest: 30 })),
 	{ role: "scrubber", act: check, rest: 400 },
 ] as const;
+const lingerer = { role: "lingerer", act: linger, rest: 20 } as const;
+type Part = (typeof cast)[number] | typeof lingerer;
 
 /**
- * Ten writers, two collectors, a pruner, two readers and a scrubber use one repository, in virtual time from a seed: calls
+ * Ten writers, two collectors, a pruner, two readers, in some lives four that read for a long time, and a scrubber use one repository, in virtual time from a seed: calls
  * are delayed and reordered, answers lost, actors die in any call, clocks are a year wrong. After each round everyone who is
  * not held up comes to an end, and every visible point is restored and compared with what its writer meant.
  * @throws {Violation} when something is that must never be; the seed repeats it.
@@ -60,18 +66,33 @@ export async function simulate({ seed, rounds, stepsPerRound, mistake }: Simulat
 	const committed = points.filter(({ outcome }) => outcome === "committed").length;
 	const pruned = points.filter(({ isGone }) => isGone).length;
 	const { crashes } = theatre;
-	return { seed, steps: scheduler.steps, rounds, crashes, committed, pruned, restores, ...world.deeds };
+	return {
+		seed,
+		steps: scheduler.steps,
+		rounds,
+		crashes,
+		committed,
+		pruned,
+		restores,
+		heldReads: world.heldReads,
+		...world.deeds,
+	};
 }
 
 /** Everybody's lives: who dies is followed by another, who knows nothing of what went before. */
 class Theatre {
 	readonly #world: World;
 	readonly #deaths = new Map<Actor, () => void>();
+	/** Of each part, through all of its lives: what one wrote down under it the next one finds. */
+	readonly #guestIds: readonly GuestId[];
+	readonly #cast: readonly Part[];
 	#isOpen = false;
 	crashes = 0;
 
 	constructor(world: World) {
 		this.#world = world;
+		this.#cast = [...cast, ...Array.from({ length: world.weather.lingerers }, () => lingerer)];
+		this.#guestIds = this.#cast.map(() => world.newGuestId());
 	}
 
 	/** Lets everybody act for so many steps, and then end what they are about. @throws what anybody met that must not be. */
@@ -80,7 +101,7 @@ class Theatre {
 		this.#isOpen = true;
 		let failure: unknown;
 		let haveEnded = false;
-		const ended = Promise.all(cast.map((part, index) => this.#act(part, index)));
+		const ended = Promise.all(this.#cast.map((part, index) => this.#act(part, index)));
 		ended.then(
 			() => {
 				haveEnded = true;
@@ -104,14 +125,13 @@ class Theatre {
 		if (failure !== undefined) throw failure;
 	}
 
-	async #act({ role, act, rest }: (typeof cast)[number], index: number): Promise<void> {
-		const guestId = this.#world.newGuestId();
+	async #act({ role, act, rest }: Part, index: number): Promise<void> {
 		for (let life = 0; this.#isOpen; life++) {
 			const actor: Actor = { name: `${role} ${index}.${life}`, isDead: false };
 			const opened = this.#world.open(actor);
 			const live = async () => {
 				while (this.#isOpen) {
-					await act(this.#world, opened, guestId);
+					await act(this.#world, opened, this.#guestIds[index] ?? this.#world.newGuestId());
 					await this.#rest(actor, rest);
 				}
 			};

@@ -2,6 +2,7 @@ import { createSecretKey } from "node:crypto";
 import { GuestId, HostId, PointId, RepositoryId, VolumeId } from "@sterna/shared/ids";
 import { RepositoryConfig, writeConfig } from "../format/config.ts";
 import { type Keyring, storeKeyring } from "../format/keyring.ts";
+import { ReaderId } from "../format/records.ts";
 import { Sealing } from "../format/sealing.ts";
 import type { Opened } from "../opened.ts";
 import { PackSource } from "../read/pack-source.ts";
@@ -29,6 +30,16 @@ export interface IntendedPoint {
 	isGone: boolean;
 }
 
+/** What somebody who reads a point for a long time has written down, for a next life. */
+export interface Reading {
+	readerId: ReaderId;
+	pointId: PointId;
+	/** It was opened once: from then on the point is there for as long as it is read. */
+	isHeld: boolean;
+	/** Collections that there were when it began. */
+	begunAt: number;
+}
+
 /** Something that must never be. */
 export class Violation extends Error {
 	override name = "Violation";
@@ -39,7 +50,12 @@ export class World {
 	readonly random: Random;
 	readonly scheduler: Scheduler;
 	readonly objects: SharedObjects = new Map();
-	readonly deeds: Deeds = { packsDeleted: 0, packsMoved: 0 };
+	readonly deeds: Deeds = { packsDeleted: 0, packsMoved: 0, collections: 0 };
+	/** Keys that collectors took away: a reader whose hold is among them was taken for dead. */
+	readonly dropped = new Set<string>();
+	readonly readings = new Map<GuestId, Reading>();
+	/** Pieces that were read although their points were pruned and collections went by since the reading began. */
+	heldReads = 0;
 	readonly points = new Map<PointId, IntendedPoint>();
 	readonly hostId: HostId;
 	readonly volumeId: VolumeId;
@@ -49,8 +65,11 @@ export class World {
 	readonly #sealing: Sealing;
 	readonly #patterns: Uint8Array[];
 	readonly #mistake: Mistake;
-	/** How often, per call, an answer is lost, an actor dies, a call takes very long: each seed has its own weather. */
-	readonly weather: { lossRate: number; crashRate: number; slowRate: number };
+	/**
+	 * How often, per call, an answer is lost, an actor dies, a call takes very long; and how many read for a long time: what
+	 * they hold hides mistakes of others. Each seed has its own weather.
+	 */
+	readonly weather: { lossRate: number; crashRate: number; slowRate: number; lingerers: number };
 
 	constructor(seed: number, mistake: Mistake = (storage) => storage, weather?: World["weather"]) {
 		this.random = new Random(seed);
@@ -58,6 +77,7 @@ export class World {
 			lossRate: this.random.pick([0, 0.001]),
 			crashRate: this.random.pick([0.0001, 0.0005, 0.002]),
 			slowRate: this.random.pick([0.0002, 0.001, 0.004]),
+			lingerers: seed % 2 === 0 ? 4 : 0,
 		};
 		this.scheduler = new Scheduler(this.random, this.weather.slowRate);
 		this.#mistake = mistake;
@@ -109,6 +129,10 @@ export class World {
 
 	newPointId(): PointId {
 		return PointId.parse(this.random.uuid());
+	}
+
+	newReaderId(): ReaderId {
+		return ReaderId.parse(this.random.uuid());
 	}
 
 	newGuestId(): GuestId {
