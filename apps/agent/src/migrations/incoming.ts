@@ -272,15 +272,17 @@ export class IncomingMoves {
 	/** Ends whatever there is of a guest that does not stay, and deletes the volumes made for it. Repeatable. */
 	async #clear(guestId: GuestId): Promise<void> {
 		const { store, hypervisor, announce } = this.#context;
-		await this.#letGoOf(guestId);
 		const role = store.get(guestId)?.record.role;
+		// By a later move: what told us to clear is of an earlier one.
+		if (role === "incoming") return;
+		await this.#letGoOf(guestId);
 		if (role === "none") {
 			await hypervisor.powerOff(guestId);
 			await this.#files.deleteVolumes(guestId, this.#context);
 			await store.bury(guestId);
 			announce.guestChanged(guestId);
 		}
-		if (role !== "incoming") await this.#files.remove(guestId);
+		await this.#files.remove(guestId);
 	}
 
 	async #letGoOf(guestId: GuestId): Promise<void> {

@@ -180,6 +180,21 @@ describe("two hosts", () => {
 		await world.expectOneGuest();
 	});
 
+	test("the discard of an earlier move that comes late leaves the next one alone", async () => {
+		const { source, target } = world;
+		const earlier = await world.permit();
+		const { reached } = await source.host.pauseAt("source:copyMemory");
+		const move = await world.startMove();
+		await reached;
+		const peers = await world.asSource();
+		await peers.call(target.address, "incoming.discard", { permit: earlier });
+		peers.close();
+		source.host.goOn();
+		expect(await move.ended()).toMatchObject({ state: "completed" });
+		world.moved();
+		await world.expectOneGuest();
+	});
+
 	test("the source itself cannot run what has not arrived", async () => {
 		const { reached } = await world.source.host.pauseAt("source:copyMemory");
 		const move = await world.startMove();

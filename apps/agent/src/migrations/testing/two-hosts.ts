@@ -12,6 +12,7 @@ import type { Permit, SignedPermit } from "@sterna/shared/protocol/permit";
 import { expect } from "vitest";
 import type { Credentials } from "../../context.ts";
 import { TestConsole } from "../../fixtures/test-console.ts";
+import { credentialsOf, readIdentity } from "../../identity/identity.ts";
 import { PeerClient } from "../../peers/client.ts";
 import { Revocations } from "../../peers/revocations.ts";
 import { type Cable, layCable } from "./cut.ts";
@@ -146,9 +147,20 @@ export class TwoHosts {
 	/** Speaks to an agent as a host of the same console that has no part in the move. */
 	async stranger(): Promise<{ credentials: Credentials & { hostId: HostId }; peers: PeerClient; close(): void }> {
 		const credentials = await this.#console.host();
-		const revocations = await Revocations.open(this.#folder);
-		const peers = new PeerClient({ credentials: () => credentials, revocations });
+		const peers = await this.#peersOf(credentials);
 		return { credentials, peers, close: () => peers.close() };
+	}
+
+	/** Speaks to the other host as the guest's host does. */
+	async asSource(): Promise<PeerClient> {
+		const identity = await readIdentity(this.source.dataDir);
+		if (!identity) throw new Error("the source has no identity");
+		return this.#peersOf(credentialsOf(identity));
+	}
+
+	async #peersOf(credentials: Credentials): Promise<PeerClient> {
+		const revocations = await Revocations.open(this.#folder);
+		return new PeerClient({ credentials: () => credentials, revocations });
 	}
 
 	/** Guests that have a process on a host. */
