@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Demo, startDemo } from "../../../demo/demo.ts";
 import { demoFolder, prepare } from "../../../demo/prepare.ts";
-import { axe, dress, isTooWide, launchBrowser, looks } from "./browser.ts";
+import { axe, fillFirstAdmin, launchBrowser, lookAt, openVisit, walk } from "./browser.ts";
 
 const port = 3081;
 const guest = "orders-db";
@@ -13,9 +13,10 @@ const guest = "orders-db";
 describe("an admin who wants backups to bet the company on", { timeout: 120_000 }, () => {
 	let demo: Demo;
 	let browser: Browser;
+	let context: BrowserContext;
 	let page: Page;
+	let problems: string[];
 	let guestId = "";
-	const problems: string[] = [];
 
 	beforeAll(async () => {
 		const say = (line: string) => console.log(`rig: ${line}`);
@@ -30,18 +31,9 @@ describe("an admin who wants backups to bet the company on", { timeout: 120_000 
 		});
 		guestId = await demo.addGuest({ name: guest, pool: "local", load: "tree", beatMs: 100 });
 		browser = await launchBrowser();
-		page = await browser.newPage({
-			viewport: { width: 1440, height: 960 },
-			reducedMotion: "reduce",
-			timezoneId: "UTC",
-		});
-		page.setDefaultTimeout(45_000);
-		page.on("pageerror", (error) => problems.push(error.message));
-		await page.goto(demo.console.setupUrl);
-		await page.getByLabel("User name").fill("admin");
-		await page.getByLabel("Email").fill("admin@example.net");
-		await page.getByLabel("Password").fill("a few good words");
-		await page.getByRole("button", { name: "Make the admin and sign in" }).click();
+		({ context, page, problems } = await openVisit(browser));
+		context.setDefaultTimeout(45_000);
+		await (await fillFirstAdmin(page, demo.console.setupUrl, "a few good words")).confirm();
 		await page
 			.getByRole("link", { name: /^Backups/ })
 			.first()
@@ -164,23 +156,12 @@ describe("an admin who wants backups to bet the company on", { timeout: 120_000 
 			"backups-repositories": "/backups/repositories",
 			"backups-repository": `/backups/repositories/${repositories[0]?.id}`,
 			"backups-point": `/backups/points/${points[0]?.id}`,
+			"backups-restore": `/backups/points/${points[0]?.id}/restore`,
+			"backups-run": `/backups/runs/${points[0]?.id}`,
 			"backups-restores": "/backups/restores",
 			"backups-drill": `/backups/restores/${restores.find(({ mode }) => mode === "drill")?.id}`,
 		};
-		const faults: string[] = [];
-		for (const [name, path] of Object.entries(paths)) {
-			await page.goto(`${demo.console.url}${path}`);
-			await page.getByRole("heading", { level: 1 }).first().waitFor();
-			await page.waitForFunction(() => !document.querySelector('[role="status"][aria-label="Loading"]'));
-			for (const look of looks) {
-				await dress(page, look, name);
-				faults.push(...(await axe(page)).map((fault) => `${name} ${look.name}: ${fault}`));
-				if (await isTooWide(page)) faults.push(`${name} ${look.name}: is wider than the window`);
-			}
-		}
-		await page.emulateMedia({ colorScheme: "light" });
-		await page.setViewportSize({ width: 1440, height: 960 });
-		expect(faults).toEqual([]);
+		expect(await walk(context, demo.console.url, paths)).toEqual([]);
 	});
 
 	test("damages the repository, and one scrub shows it red with the guest that it hits", async () => {
@@ -192,8 +173,7 @@ describe("an admin who wants backups to bet the company on", { timeout: 120_000 
 		const headline = page.locator("header", { has: page.getByRole("heading", { level: 1, name: "main" }) }).last();
 		await headline.getByText("damaged", { exact: true }).waitFor({ timeout: 60_000 });
 		await page.getByRole("region", { name: "Damage" }).getByRole("link", { name: guest }).first().waitFor();
-		for (const look of looks) await dress(page, look, "backups-repository-damaged");
-		expect(await axe(page)).toEqual([]);
+		expect(await lookAt(page, "backups-repository-damaged")).toEqual([]);
 	});
 
 	test("nothing threw in the browser on the way", () => {

@@ -1,10 +1,10 @@
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Demo, startDemo } from "../../../demo/demo.ts";
 import { guestCommandLine } from "../../../demo/guest/command-line.ts";
 import type { Pulse } from "../../../demo/heartbeats.ts";
 import { demoFolder, prepare } from "../../../demo/prepare.ts";
-import { axe, dress, isTooWide, launchBrowser, looks } from "./browser.ts";
+import { axe, fillFirstAdmin, launchBrowser, lookAt, openVisit, walk } from "./browser.ts";
 
 const port = 3079;
 const password = "a few good words";
@@ -13,8 +13,9 @@ const password = "a few good words";
 describe("a person with three servers", { timeout: 300_000 }, () => {
 	let demo: Demo;
 	let browser: Browser;
+	let context: BrowserContext;
 	let page: Page;
-	const problems: string[] = [];
+	let problems: string[];
 
 	beforeAll(async () => {
 		const say = (line: string) => console.log(`rig: ${line}`);
@@ -28,8 +29,7 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 			say,
 		});
 		browser = await launchBrowser();
-		page = await browser.newPage({ viewport: { width: 1440, height: 960 }, reducedMotion: "reduce" });
-		page.on("pageerror", (error) => problems.push(error.message));
+		({ context, page, problems } = await openVisit(browser));
 	}, 300_000);
 
 	afterAll(async () => {
@@ -38,12 +38,9 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 	}, 60_000);
 
 	test("opens the one-time link, makes the first admin and is signed in", async () => {
-		await page.goto(demo.console.setupUrl);
-		await page.getByLabel("User name").fill("admin");
-		await page.getByLabel("Email").fill("admin@example.net");
-		await page.getByLabel("Password").fill(password);
+		const firstAdmin = await fillFirstAdmin(page, demo.console.setupUrl, password);
 		expect(await axe(page)).toEqual([]);
-		await page.getByRole("button", { name: "Make the admin and sign in" }).click();
+		await firstAdmin.confirm();
 		await page.getByRole("heading", { level: 1 }).filter({ hasNotText: "Make the first admin" }).waitFor();
 		await expect.poll(() => new URL(page.url()).pathname).toBe("/");
 	});
@@ -145,20 +142,7 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 			"backups-repository-new": "/backups/repositories/new",
 			"not-found": "/nowhere",
 		};
-		const faults: string[] = [];
-		for (const [name, path] of Object.entries(paths)) {
-			await page.goto(`${demo.console.url}${path}`);
-			await page.getByRole("heading", { level: 1 }).first().waitFor();
-			await page.waitForFunction(() => !document.querySelector('[role="status"][aria-label="Loading"]'));
-			for (const look of looks) {
-				await dress(page, look, name);
-				faults.push(...(await axe(page)).map((fault) => `${name} ${look.name}: ${fault}`));
-				if (await isTooWide(page)) faults.push(`${name} ${look.name}: is wider than the window`);
-			}
-		}
-		await page.emulateMedia({ colorScheme: "light" });
-		await page.setViewportSize({ width: 1440, height: 960 });
-		expect(faults).toEqual([]);
+		expect(await walk(context, demo.console.url, paths)).toEqual([]);
 	});
 
 	test("breaks a DIMM: within 10 s the first guest moves, all leave, none restarts, and the host says why", async () => {
@@ -184,11 +168,7 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 		expect(firstMoveAfterMs).toBeLessThan(10_000);
 		await page.getByRole("link", { name: "Watch the evacuation" }).first().click();
 		await page.getByRole("heading", { level: 1, name: /rack1-02/ }).waitFor();
-		for (const look of looks) {
-			await dress(page, look, "evacuation");
-			expect(await axe(page)).toEqual([]);
-		}
-		await page.setViewportSize({ width: 1440, height: 960 });
+		expect(await lookAt(page, "evacuation")).toEqual([]);
 		await expect
 			.poll(async () => (await hostRow(demo, "rack1-02"))?.guestsRunning, { timeout: 180_000, interval: 500 })
 			.toBe(0);
@@ -207,12 +187,10 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 		await headline.getByText("evacuated", { exact: true }).waitFor();
 		const finding = page.getByRole("article", { name: /DIMM_B1/ }).filter({ hasText: "uncorrected" });
 		expect(await finding.textContent()).toMatch(/failing.*2 errors.*evacuated.*any uncorrected memory error/);
-		for (const look of looks) await dress(page, look, "host-failing");
-		expect(await axe(page)).toEqual([]);
+		expect(await lookAt(page, "host-failing")).toEqual([]);
 		await page.goto(`${demo.console.url}/`);
 		await page.getByRole("heading", { level: 1 }).waitFor();
-		for (const look of looks) await dress(page, look, "overview-failing");
-		expect(await axe(page)).toEqual([]);
+		expect(await lookAt(page, "overview-failing")).toEqual([]);
 	});
 
 	test("nothing threw in the browser on the way", () => {
