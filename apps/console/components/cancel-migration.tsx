@@ -2,7 +2,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { toast } from "sonner";
-import type { MigrationView } from "../server/views.ts";
+import type { MigrationView } from "../server/views-migrations.ts";
 import { Button } from "../ui/button.tsx";
 import { useRoleRefusal } from "./me.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";

@@ -1,6 +1,6 @@
 import { formatDuration, formatPercent } from "@sterna/shared/units";
 import Link from "next/link";
-import type { EvacuationView } from "../server/views.ts";
+import type { EvacuationView } from "../server/views-migrations.ts";
 import { Chip } from "../ui/chip.tsx";
 import { Progress } from "../ui/meter.tsx";
 import { Refusals } from "./refusals.tsx";

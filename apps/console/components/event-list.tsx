@@ -1,5 +1,5 @@
 import Link from "next/link";
-import type { EventView } from "../server/views.ts";
+import type { EventView } from "../server/views-events.ts";
 import { Time } from "../ui/time.tsx";
 import { type Tone, textTone } from "../ui/tone.ts";
 

@@ -7,7 +7,7 @@ import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { toast } from "sonner";
 import type { PowerAction } from "../server/routers/guests.ts";
-import type { GuestView } from "../server/views.ts";
+import type { GuestView } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { buttonClass } from "../ui/button-class.ts";
 import { Menu } from "../ui/menu.tsx";

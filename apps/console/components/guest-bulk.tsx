@@ -4,7 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { CircleAlert, CircleCheck } from "lucide-react";
 import { useState } from "react";
 import type { PowerAction } from "../server/routers/guests.ts";
-import type { BulkResult, GuestRow } from "../server/views.ts";
+import type { BulkResult, GuestRow } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { planOfPower } from "./guest-plans.ts";

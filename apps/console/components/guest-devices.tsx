@@ -1,5 +1,5 @@
 import { formatBytes } from "@sterna/shared/units";
-import type { GuestView } from "../server/views.ts";
+import type { GuestView } from "../server/views-guests.ts";
 import { Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { Time } from "../ui/time.tsx";

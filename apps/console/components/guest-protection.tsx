@@ -1,6 +1,6 @@
 "use client";
 import Link from "next/link";
-import type { GuestView } from "../server/views.ts";
+import type { GuestView } from "../server/views-guests.ts";
 import { Panel } from "../ui/panel.tsx";
 import { ProtectionChip } from "./backups/chips.tsx";
 import { statement } from "./words.ts";

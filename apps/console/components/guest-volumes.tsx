@@ -2,7 +2,7 @@
 import { formatBytes } from "@sterna/shared/units";
 import { ArrowRightLeft, EllipsisVertical, HardDrive, Maximize2, Plus } from "lucide-react";
 import { useState } from "react";
-import type { GuestView } from "../server/views.ts";
+import type { GuestView } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { buttonClass } from "../ui/button-class.ts";
 import { Chip } from "../ui/chip.tsx";

@@ -2,7 +2,7 @@
 import { formatBytes, formatPercent } from "@sterna/shared/units";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import type { HostView } from "../server/views.ts";
+import type { HostView } from "../server/views-hosts.ts";
 import { Panel } from "../ui/panel.tsx";
 import { Chart } from "./chart.tsx";
 import { useLive } from "./live.tsx";

@@ -1,5 +1,5 @@
 import { formatBytes } from "@sterna/shared/units";
-import type { HostView } from "../server/views.ts";
+import type { HostView } from "../server/views-hosts.ts";
 import { Chip } from "../ui/chip.tsx";
 import { Meter, Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";

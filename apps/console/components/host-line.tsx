@@ -1,5 +1,5 @@
 import Link from "next/link";
-import type { Overview } from "../server/views.ts";
+import type { Overview } from "../server/views-overview.ts";
 import { HealthChip, HostServiceChips, SimulatedBadge } from "./states.tsx";
 import { CpuMeter, EmptyInText, GuestChip, MemoryMeter } from "./usage.tsx";
 

@@ -4,7 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { toast } from "sonner";
-import type { HostView, MaintenancePlan } from "../server/views.ts";
+import type { HostView, MaintenancePlan } from "../server/views-hosts.ts";
 import { Button } from "../ui/button.tsx";
 import { useRoleRefusal } from "./me.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";

@@ -4,7 +4,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { toast } from "sonner";
-import type { GuestView, MigrationPlanView } from "../server/views.ts";
+import type { GuestView, MigrationPlanView } from "../server/views-guests.ts";
 import { Chip } from "../ui/chip.tsx";
 import { Switch } from "../ui/switch.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";

@@ -1,7 +1,7 @@
 "use client";
 import type { MigrationReport } from "@sterna/shared/migration";
 import { formatBytes, formatDuration } from "@sterna/shared/units";
-import type { MigrationView } from "../server/views.ts";
+import type { MigrationView } from "../server/views-migrations.ts";
 import { Meter, Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { Time } from "../ui/time.tsx";

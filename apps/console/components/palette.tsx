@@ -4,7 +4,7 @@ import { Command } from "cmdk";
 import { Archive, ArrowLeftRight, Boxes, CalendarClock, FileText, Plus, Search, Server } from "lucide-react";
 import { useRouter } from "next/navigation";
 import { useEffect, useState } from "react";
-import type { SearchHit } from "../server/views.ts";
+import type { SearchHit } from "../server/views-overview.ts";
 import { useTRPC } from "./trpc.tsx";
 
 const pages = [

@@ -1,5 +1,5 @@
 import { CircleCheck, CircleMinus } from "lucide-react";
-import type { PlacementCandidate } from "../server/views.ts";
+import type { PlacementCandidate } from "../server/views-guests.ts";
 import { Chip } from "../ui/chip.tsx";
 import { Empty } from "../ui/empty.tsx";
 import { Refusals } from "./refusals.tsx";

@@ -2,7 +2,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { toast } from "sonner";
-import type { HostView } from "../server/views.ts";
+import type { HostView } from "../server/views-hosts.ts";
 import { Button } from "../ui/button.tsx";
 import { useRoleRefusal } from "./me.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";

@@ -2,7 +2,7 @@
 import { useMutation } from "@tanstack/react-query";
 import dynamic from "next/dynamic";
 import { useState } from "react";
-import type { GuestView } from "../server/views.ts";
+import type { GuestView } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { useRoleRefusal } from "./me.tsx";

@@ -13,7 +13,7 @@ import {
 	OctagonX,
 	TriangleAlert,
 } from "lucide-react";
-import type { HostRow } from "../server/views.ts";
+import type { HostRow } from "../server/views-hosts.ts";
 import { Chip } from "../ui/chip.tsx";
 import { Tooltip } from "../ui/tooltip.tsx";
 import { guestStateTone, healthTone, migrationStateTone, migrationStateWord } from "./words.ts";

@@ -1,6 +1,7 @@
 import { formatBytes, formatDuration, formatPercent } from "@sterna/shared/units";
 import Link from "next/link";
-import type { EmptyIn, GuestChip as GuestChipView, HostRow } from "../server/views.ts";
+import type { EmptyIn, HostRow } from "../server/views-hosts.ts";
+import type { GuestChip as GuestChipView } from "../server/views-overview.ts";
 import { Meter } from "../ui/meter.tsx";
 import { amountOf } from "./words.ts";
 

@@ -2,7 +2,7 @@
 import { formatDuration } from "@sterna/shared/units";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { GuestView } from "../server/views.ts";
+import type { GuestView } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Chip } from "../ui/chip.tsx";
 import { Panel } from "../ui/panel.tsx";

@@ -2,7 +2,8 @@ import type { GuestAction, GuestState } from "@sterna/shared/guest";
 import type { HealthState, SensorKind } from "@sterna/shared/health";
 import type { MigrationPhase, MigrationState } from "@sterna/shared/migration";
 import { formatBytes, GiB, KiB, MiB, TiB } from "@sterna/shared/units";
-import type { EvacuationItemState, EvacuationState, Headline } from "../server/views.ts";
+import type { EvacuationItemState, EvacuationState } from "../server/views-migrations.ts";
+import type { Headline } from "../server/views-overview.ts";
 import type { Tone } from "../ui/tone.ts";
 
 /** How each state reads on screen, and what its colour means. */

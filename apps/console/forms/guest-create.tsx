@@ -9,7 +9,7 @@ import { PlacementList } from "../components/placement-list.tsx";
 import { ProblemNotice, toastProblem } from "../components/problem.tsx";
 import { useTRPC } from "../components/trpc.tsx";
 import { ended } from "../components/words.ts";
-import type { CreatePlan } from "../server/views.ts";
+import type { CreatePlan } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Field, TextField } from "../ui/field.tsx";
 import { Panel } from "../ui/panel.tsx";

@@ -1,6 +1,6 @@
 import { GiB, MiB } from "@sterna/shared/units";
 import { expect, test } from "vitest";
-import type { CreatePlan } from "../server/views.ts";
+import type { CreatePlan } from "../server/views-guests.ts";
 import { errorsOf, freshDraft, wantedOf } from "./guest-draft.ts";
 
 const offers: CreatePlan = {

@@ -1,7 +1,7 @@
 import { Name } from "@sterna/shared/names";
 import { GiB, MiB } from "@sterna/shared/units";
 import type { Inputs } from "../server/root.ts";
-import type { CreatePlan } from "../server/views.ts";
+import type { CreatePlan } from "../server/views-guests.ts";
 
 type NewGuest = Inputs["guests"]["create"];
 

@@ -1,6 +1,6 @@
 import type { GuestMetrics } from "@sterna/shared/guest";
 import type { HostMetrics } from "@sterna/shared/host";
-import type { MigrationView } from "./views.ts";
+import type { MigrationView } from "./views-migrations.ts";
 
 /** What happened to a topic: ask again, or take the data that came along. */
 export type Notice =

@@ -36,7 +36,7 @@ import { People } from "./people/people.ts";
 import { SerialDoor } from "./serial/door.ts";
 import { Tickets } from "./serial/tickets.ts";
 import { Undo } from "./undo.ts";
-import type { JoinTokenView } from "./views.ts";
+import type { JoinTokenView } from "./views-hosts.ts";
 
 const tickMs = 1000;
 

@@ -31,7 +31,8 @@ import {
 import { Refusal } from "@sterna/shared/migration";
 import { Name } from "@sterna/shared/names";
 import { z } from "zod";
-import { GuestRef, HostRef, ProtectionState } from "./views.ts";
+import { GuestRef, HostRef } from "./views.ts";
+import { ProtectionState } from "./views-guests.ts";
 
 /** What the pages about backups get; the same rules as in `views.ts`. No view ever holds a repository's key or credentials. */
 

@@ -11,7 +11,7 @@ import { useLive } from "../../components/live.tsx";
 import { Answer } from "../../components/page-state.tsx";
 import { useTRPC } from "../../components/trpc.tsx";
 import { headlineTone } from "../../components/words.ts";
-import type { Overview } from "../../server/views.ts";
+import type { Overview } from "../../server/views-overview.ts";
 import { buttonClass } from "../../ui/button-class.ts";
 import { Empty } from "../../ui/empty.tsx";
 import { Figures } from "../../ui/figures.tsx";

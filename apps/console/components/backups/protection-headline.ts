@@ -1,4 +1,4 @@
-import type { ProtectionSummary } from "../../server/views.ts";
+import type { ProtectionSummary } from "../../server/views-guests.ts";
 import type { Tone } from "../../ui/tone.ts";
 
 /** Guests that would lose more than was agreed, or everything. */

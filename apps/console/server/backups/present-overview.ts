@@ -2,7 +2,7 @@ import { formatBytes, formatDuration } from "@sterna/shared/units";
 import { and, desc, eq, gte } from "drizzle-orm";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
-import type { Decision, Task } from "../views.ts";
+import type { Decision, Task } from "../views-overview.ts";
 import type { Backups } from "./backups.ts";
 import { repositoryRow } from "./present-repositories.ts";
 import { restoreRow } from "./present-restores.ts";

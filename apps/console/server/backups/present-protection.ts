@@ -3,8 +3,8 @@ import { and, desc, eq } from "drizzle-orm";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import type { GuestEntry } from "../inventory/inventory.ts";
-import type { ProtectionState } from "../views.ts";
 import type { Protection } from "../views-backups.ts";
+import type { ProtectionState } from "../views-guests.ts";
 import type { Backups } from "./backups.ts";
 import { pointRows } from "./present-points.ts";
 

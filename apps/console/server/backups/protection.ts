@@ -2,7 +2,7 @@ import { type ProtectionStanding, standingOf } from "@sterna/backup/standing";
 import type { GuestId } from "@sterna/shared/ids";
 import { sql } from "drizzle-orm";
 import type { GuestEntry } from "../inventory/inventory.ts";
-import type { ProtectionSummary } from "../views.ts";
+import type { ProtectionSummary } from "../views-guests.ts";
 import type { Jobs } from "./jobs.ts";
 import type { BackupParts } from "./parts.ts";
 

@@ -25,7 +25,8 @@ import {
 	uniqueIndex,
 	uuid,
 } from "drizzle-orm/pg-core";
-import type { EvacuationItemState, EvacuationState, EventObject } from "../views.ts";
+import type { EventObject } from "../views-events.ts";
+import type { EvacuationItemState, EvacuationState } from "../views-migrations.ts";
 import { instant } from "./columns.ts";
 
 export * from "./auth-schema.ts";

@@ -13,7 +13,7 @@ import type { Transaction } from "../db/database.ts";
 import * as tables from "../db/schema.ts";
 import type { EvacuationEntry, MoveEntry } from "../inventory/inventory.ts";
 import type { MoveDriver } from "../migrations/driver.ts";
-import type { EvacuationItemState } from "../views.ts";
+import type { EvacuationItemState } from "../views-migrations.ts";
 import { sightOf } from "./sight.ts";
 
 type ItemRow = typeof tables.evacuationItems.$inferSelect;

@@ -6,7 +6,7 @@ import * as tables from "../db/schema.ts";
 import type { EvacuationEntry } from "../inventory/inventory.ts";
 import { evacuationRows } from "../present/evacuations.ts";
 import { matches } from "../present/paging.ts";
-import type { EvacuationRow, EvacuationState } from "../views.ts";
+import type { EvacuationRow, EvacuationState } from "../views-migrations.ts";
 
 /** @throws {SternaError} `not_found`. */
 export async function findEvacuation({ db }: Core, evacuationId: EvacuationId): Promise<EvacuationEntry> {

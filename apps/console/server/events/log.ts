@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Changes } from "../changes.ts";
 import type { Database, Transaction } from "../db/database.ts";
 import { events } from "../db/schema.ts";
-import type { EventObject, EventView } from "../views.ts";
+import type { EventObject, EventView } from "../views-events.ts";
 import { chainStart, genesisHash, hashEvent, walkChain } from "./chain.ts";
 
 export interface NewEvent {

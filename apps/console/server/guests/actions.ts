@@ -10,7 +10,7 @@ import { isNewer } from "../inventory/sequence.ts";
 import { connectionOf, guestStanding, healthStateOf, situationOf } from "../inventory/standing.ts";
 import { type MoveDriver, peerAddressOf } from "../migrations/driver.ts";
 import { choosePlacement, nobodyTakes, type PlacementChoice } from "../placement/candidates.ts";
-import type { BulkResult, MigrationPlanView, PlacementCandidate } from "../views.ts";
+import type { BulkResult, MigrationPlanView, PlacementCandidate } from "../views-guests.ts";
 import type { GuestExistence } from "./existence.ts";
 import { GuestLocks } from "./locks.ts";
 

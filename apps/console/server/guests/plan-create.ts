@@ -2,7 +2,7 @@ import { formatBytes } from "@sterna/shared/units";
 import type { Core } from "../core.ts";
 import { connectionOf } from "../inventory/standing.ts";
 import { choosePlacement } from "../placement/candidates.ts";
-import type { CreatePlan } from "../views.ts";
+import type { CreatePlan } from "../views-guests.ts";
 import { type NewGuest, newSpec } from "./new-guest.ts";
 
 /** Where the guest would go and why, and what the form may offer. The name and the boot may still be missing. */

@@ -5,7 +5,7 @@ import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import { escapeLike } from "../events/log.ts";
 import { findingView } from "../present/hosts.ts";
-import type { FindingView } from "../views.ts";
+import type { FindingView } from "../views-hosts.ts";
 
 export interface FindingListRequest {
 	page: number;

@@ -7,7 +7,7 @@ import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import { sightOf } from "../evacuations/sight.ts";
 import type { Inventory } from "../inventory/inventory.ts";
-import type { EmptyIn, MaintenancePlan } from "../views.ts";
+import type { EmptyIn, MaintenancePlan } from "../views-hosts.ts";
 
 /** Who would leave the host in which order to where, and who could not. The same step function that does it decides. */
 export function planMaintenance(hostId: HostId, inventory: Inventory, now: number): MaintenancePlan {

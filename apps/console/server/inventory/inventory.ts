@@ -7,7 +7,7 @@ import type { EvacuationId, GuestId, HostId, MigrationId } from "@sterna/shared/
 import { desc, eq, isNull, sql } from "drizzle-orm";
 import type { Database } from "../db/database.ts";
 import * as tables from "../db/schema.ts";
-import type { GuestProtection } from "../views.ts";
+import type { GuestProtection } from "../views-guests.ts";
 
 export interface HostEntry {
 	id: HostId;

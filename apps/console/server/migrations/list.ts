@@ -6,7 +6,7 @@ import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import { escapeLike } from "../events/log.ts";
 import type { MoveEntry } from "../inventory/inventory.ts";
-import type { MigrationRow } from "../views.ts";
+import type { MigrationRow } from "../views-migrations.ts";
 import { migrationRow } from "./present.ts";
 
 export interface MigrationListRequest {

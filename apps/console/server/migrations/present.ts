@@ -1,7 +1,8 @@
 import { remainingMs } from "@sterna/migration/estimate";
 import type { MigrationReport } from "@sterna/shared/migration";
 import type { Inventory, MoveEntry } from "../inventory/inventory.ts";
-import type { MigrationRow, MigrationView, MovingView } from "../views.ts";
+import type { MovingView } from "../views-guests.ts";
+import type { MigrationRow, MigrationView } from "../views-migrations.ts";
 import { refuseCancel } from "./driver.ts";
 
 /**

@@ -6,7 +6,7 @@ import type { Refusal } from "@sterna/shared/migration";
 import { formatDuration } from "@sterna/shared/units";
 import type { HostEntry, Inventory } from "../inventory/inventory.ts";
 import { connectionOf, healthStateOf } from "../inventory/standing.ts";
-import type { PlacementCandidate } from "../views.ts";
+import type { PlacementCandidate } from "../views-guests.ts";
 import { guestsWithPlaceOn } from "./capacity.ts";
 
 /** Hosts as the planner sees them. One whose agent was never heard has no facts and is no candidate. */

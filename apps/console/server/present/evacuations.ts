@@ -4,7 +4,7 @@ import * as tables from "../db/schema.ts";
 import { planMaintenance } from "../hosts/maintenance.ts";
 import type { EvacuationEntry, Inventory } from "../inventory/inventory.ts";
 import { progressOf } from "../migrations/present.ts";
-import type { EvacuationRow, EvacuationView } from "../views.ts";
+import type { EvacuationRow, EvacuationView } from "../views-migrations.ts";
 
 type ItemRow = typeof tables.evacuationItems.$inferSelect;
 

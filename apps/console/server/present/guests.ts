@@ -1,7 +1,7 @@
 import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
 import { guestStanding } from "../inventory/standing.ts";
 import { movingView } from "../migrations/present.ts";
-import type { GuestRow, GuestView } from "../views.ts";
+import type { GuestRow, GuestView } from "../views-guests.ts";
 
 /** Samples of a guest that is not running, or not heard, say nothing any more. */
 const metricsFreshMs = 30_000;

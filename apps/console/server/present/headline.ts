@@ -1,6 +1,6 @@
 import type { Finding } from "@sterna/shared/health";
 import { formatDuration } from "@sterna/shared/units";
-import type { Headline } from "../views.ts";
+import type { Headline } from "../views-overview.ts";
 
 /** What the first sentence of the console is made of. */
 export interface Situation {

@@ -4,7 +4,7 @@ import { emptyIn } from "../hosts/maintenance.ts";
 import type { FindingEntry, HostEntry, Inventory } from "../inventory/inventory.ts";
 import { connectionOf, guestStanding, healthStateOf } from "../inventory/standing.ts";
 import { guestsWithPlaceOn } from "../placement/capacity.ts";
-import type { EmptyIn, FindingView, HostRow, HostView } from "../views.ts";
+import type { EmptyIn, FindingView, HostRow, HostView } from "../views-hosts.ts";
 
 /** Planning how a host is emptied costs more than all else on a page: it is looked at again after this time. */
 const estimateKeptMs = 2000;

@@ -12,7 +12,8 @@ import type { HostEntry, Inventory, MoveEntry } from "../inventory/inventory.ts"
 import { connectionOf, guestStanding, healthStateOf } from "../inventory/standing.ts";
 import { progressOf, remainingOf } from "../migrations/present.ts";
 import { guestsWithPlaceOn } from "../placement/capacity.ts";
-import type { Decision, EvacuationRow, GuestChip, Overview, Task } from "../views.ts";
+import type { EvacuationRow } from "../views-migrations.ts";
+import type { Decision, GuestChip, Overview, Task } from "../views-overview.ts";
 import { evacuationRows } from "./evacuations.ts";
 import { headlineOf, type Situation } from "./headline.ts";
 import { hostRow } from "./hosts.ts";

@@ -1,7 +1,7 @@
 import type { Backups } from "../backups/backups.ts";
 import type { Core } from "../core.ts";
 import { connectionOf, guestStanding } from "../inventory/standing.ts";
-import type { SearchHit } from "../views.ts";
+import type { SearchHit } from "../views-overview.ts";
 import { matches } from "./paging.ts";
 
 const maxHits = 20;

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { findEvacuation, listEvacuations } from "../evacuations/list.ts";
 import { evacuationView } from "../present/evacuations.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
-import { EvacuationRow, EvacuationState, EvacuationView, pageOf, paging } from "../views.ts";
+import { pageOf, paging } from "../views.ts";
+import { EvacuationRow, EvacuationState, EvacuationView } from "../views-migrations.ts";
 
 const oneEvacuation = z.strictObject({ evacuationId: EvacuationId });
 

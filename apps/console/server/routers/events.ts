@@ -1,7 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
 import { router, viewerProcedure } from "../trpc.ts";
-import { EventView } from "../views.ts";
+import { EventView } from "../views-events.ts";
 
 export const events = router({
 	/** Newest first; `before` pages on from a sequence number. */

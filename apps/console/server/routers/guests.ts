@@ -13,16 +13,8 @@ import { guestStanding } from "../inventory/standing.ts";
 import { guestRow, guestView } from "../present/guests.ts";
 import { cutPage, matches } from "../present/paging.ts";
 import { adminProcedure, operatorProcedure, router, viewerProcedure } from "../trpc.ts";
-import {
-	BulkResult,
-	CreatePlan,
-	GuestRow,
-	GuestView,
-	MigrationPlanView,
-	pageOf,
-	paging,
-	SerialTicket,
-} from "../views.ts";
+import { pageOf, paging } from "../views.ts";
+import { BulkResult, CreatePlan, GuestRow, GuestView, MigrationPlanView, SerialTicket } from "../views-guests.ts";
 
 const changed = z.object({ id: GuestId });
 const oneGuest = z.strictObject({ guestId: GuestId });

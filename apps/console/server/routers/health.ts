@@ -3,7 +3,8 @@ import { HostId } from "@sterna/shared/ids";
 import { z } from "zod";
 import { listFindings } from "../health/list.ts";
 import { router, viewerProcedure } from "../trpc.ts";
-import { FindingView, pageOf, paging } from "../views.ts";
+import { pageOf, paging } from "../views.ts";
+import { FindingView } from "../views-hosts.ts";
 
 export const health = router({
 	/** What is failing and how we know; the worst first by default. */

@@ -11,7 +11,8 @@ import { guestsWithPlaceOn } from "../placement/capacity.ts";
 import { hostRow, hostView } from "../present/hosts.ts";
 import { cutPage, matches } from "../present/paging.ts";
 import { adminProcedure, operatorProcedure, router, viewerProcedure } from "../trpc.ts";
-import { HostMetricsView, HostRow, HostView, JoinTokenView, MaintenancePlan, pageOf, paging } from "../views.ts";
+import { pageOf, paging } from "../views.ts";
+import { HostMetricsView, HostRow, HostView, JoinTokenView, MaintenancePlan } from "../views-hosts.ts";
 
 const oneHost = z.strictObject({ hostId: HostId });
 

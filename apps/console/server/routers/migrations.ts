@@ -4,7 +4,8 @@ import { z } from "zod";
 import { findMove, listMigrations } from "../migrations/list.ts";
 import { migrationView } from "../migrations/present.ts";
 import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
-import { MigrationRow, MigrationView, pageOf, paging } from "../views.ts";
+import { pageOf, paging } from "../views.ts";
+import { MigrationRow, MigrationView } from "../views-migrations.ts";
 
 const oneMigration = z.strictObject({ migrationId: MigrationId });
 

@@ -1,6 +1,6 @@
 import { overview as overviewOf } from "../present/overview.ts";
 import { router, viewerProcedure } from "../trpc.ts";
-import { Overview } from "../views.ts";
+import { Overview } from "../views-overview.ts";
 
 export const overview = router({
 	/** Is anything wrong, what is being done, what needs me. */

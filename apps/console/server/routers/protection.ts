@@ -5,8 +5,9 @@ import { summaryOf } from "../backups/protection.ts";
 import type { GuestEntry } from "../inventory/inventory.ts";
 import { cutPage, matches } from "../present/paging.ts";
 import { router, viewerProcedure } from "../trpc.ts";
-import { ProtectionState, ProtectionSummary, pageOf, paging } from "../views.ts";
+import { pageOf, paging } from "../views.ts";
 import { Protection } from "../views-backups.ts";
+import { ProtectionState, ProtectionSummary } from "../views-guests.ts";
 
 export const protection = router({
 	/** Every guest with what would be lost of it now; the worst first by default. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { searchFor } from "../present/search.ts";
 import { router, viewerProcedure } from "../trpc.ts";
-import { SearchHit } from "../views.ts";
+import { SearchHit } from "../views-overview.ts";
 
 export const search = router({
 	/** For the palette: hosts, guests, backup jobs and repositories by name, id or address, at most 20. */

@@ -12,7 +12,7 @@ import { useLive } from "../../../components/live.tsx";
 import { AcceleratorBadge, GuestStateChip } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { Uptime } from "../../../components/uptime.tsx";
-import type { GuestRow } from "../../../server/views.ts";
+import type { GuestRow } from "../../../server/views-guests.ts";
 import { defineColumns } from "../../../table/columns.ts";
 import { ListPage } from "../../../table/list-page.tsx";
 import { asChoices, ChoiceFilter, Narrowed } from "../../../table/url-filters.tsx";

@@ -7,7 +7,7 @@ import { useLive } from "../../../components/live.tsx";
 import { AcceleratorBadge, HealthChip, HostServiceChips, SimulatedBadge } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { CpuMeter, EmptyInText, MemoryMeter } from "../../../components/usage.tsx";
-import type { HostRow } from "../../../server/views.ts";
+import type { HostRow } from "../../../server/views-hosts.ts";
 import { defineColumns } from "../../../table/columns.ts";
 import { ListPage } from "../../../table/list-page.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";

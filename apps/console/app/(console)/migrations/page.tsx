@@ -8,7 +8,7 @@ import { useLive } from "../../../components/live.tsx";
 import { MigrationStateChip } from "../../../components/states.tsx";
 import { useTRPC } from "../../../components/trpc.tsx";
 import { migrationStateWord, phaseWords } from "../../../components/words.ts";
-import type { MigrationRow } from "../../../server/views.ts";
+import type { MigrationRow } from "../../../server/views-migrations.ts";
 import { defineColumns } from "../../../table/columns.ts";
 import { ListPage } from "../../../table/list-page.tsx";
 import { ChoiceFilter } from "../../../table/url-filters.tsx";

@@ -13,7 +13,7 @@ import { PlanDialog } from "../../../../components/plan-dialog.tsx";
 import { toastProblem } from "../../../../components/problem.tsx";
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { evacuationStateTone } from "../../../../components/words.ts";
-import type { EvacuationView } from "../../../../server/views.ts";
+import type { EvacuationView } from "../../../../server/views-migrations.ts";
 import { Button } from "../../../../ui/button.tsx";
 import { Chip } from "../../../../ui/chip.tsx";
 import { Figures } from "../../../../ui/figures.tsx";

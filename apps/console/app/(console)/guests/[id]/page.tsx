@@ -18,7 +18,7 @@ import { useTRPC } from "../../../../components/trpc.tsx";
 import { Uptime } from "../../../../components/uptime.tsx";
 import { WhereTo } from "../../../../components/where-to.tsx";
 import { guestStateTone, phaseWords, statement } from "../../../../components/words.ts";
-import type { GuestView } from "../../../../server/views.ts";
+import type { GuestView } from "../../../../server/views-guests.ts";
 import { Figures } from "../../../../ui/figures.tsx";
 import { Headline } from "../../../../ui/headline.tsx";
 import { Progress } from "../../../../ui/meter.tsx";

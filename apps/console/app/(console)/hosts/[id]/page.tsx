@@ -16,7 +16,7 @@ import { AcceleratorBadge, HealthChip, HostServiceChips, SimulatedBadge } from "
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { EmptyInText } from "../../../../components/usage.tsx";
 import { healthTone } from "../../../../components/words.ts";
-import type { HostView } from "../../../../server/views.ts";
+import type { HostView } from "../../../../server/views-hosts.ts";
 import { buttonClass } from "../../../../ui/button-class.ts";
 import { Figures } from "../../../../ui/figures.tsx";
 import { Headline } from "../../../../ui/headline.tsx";

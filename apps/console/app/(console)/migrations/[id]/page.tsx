@@ -12,7 +12,7 @@ import { Answer } from "../../../../components/page-state.tsx";
 import { MigrationStateChip } from "../../../../components/states.tsx";
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { migrationStateTone, phaseWords, sentence, statement } from "../../../../components/words.ts";
-import type { MigrationView } from "../../../../server/views.ts";
+import type { MigrationView } from "../../../../server/views-migrations.ts";
 import { Figures } from "../../../../ui/figures.tsx";
 import { Headline } from "../../../../ui/headline.tsx";
 import { Progress } from "../../../../ui/meter.tsx";
