@@ -57,12 +57,32 @@ function stallAfter(command: string, stallMs: number): void {
 			(await findByArgument("qemu-storage-daemon", underTest.folder)) ??
 			(await findByArgument("qemu-system", underTest.folder));
 		if (!found) throw new Error("nobody has the volumes open");
-		const { pid } = found;
-		process.kill(pid, "SIGSTOP");
-		setTimeout(() => existsSync(`/proc/${pid}`) && process.kill(pid, "SIGCONT"), stallMs);
+		stall(found.pid, stallMs);
 		return answer;
 	});
 }
+
+function stall(pid: number, stallMs: number): void {
+	process.kill(pid, "SIGSTOP");
+	setTimeout(() => existsSync(`/proc/${pid}`) && process.kill(pid, "SIGCONT"), stallMs);
+}
+
+test("a guest that turns itself off has what was tracked of its volumes in their files, also on a slow disk", async () => {
+	const { pid } = await driver.inspect(request.spec.id);
+	if (pid === null) throw new Error("the guest has no process");
+	driver.onEvent(({ type }) => type === "poweredOff" && stall(pid, 4500));
+	await driver.shutDown(request.spec.id);
+	// While it flushes nobody answers.
+	const isOff = () =>
+		driver.inspect(request.spec.id).then(
+			({ state }) => state === "absent",
+			() => false,
+		);
+	await until(isOff, "the guest is off");
+	await expectTracked("st-a");
+	await driver.start(request);
+	await countsOn(driver, request.spec.id);
+});
 
 test("a guest that is powered off has what was tracked of its volumes in their files, also on a slow disk", async () => {
 	stallAfter("query-status", 4300);

@@ -283,7 +283,9 @@ export class QemuProcesses {
 			() => true,
 			() => false,
 		);
-		await endInOrder(guest.process, answers ? closingMs : endMs);
+		// One that the guest turned off is silent because it flushes: it stops, and only then answers again.
+		const isClosing = answers || guest.expectedEnding === poweredOffEnding;
+		await endInOrder(guest.process, isClosing ? closingMs : endMs);
 		await guest.gone;
 	}
 
