@@ -113,13 +113,6 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 	});
 
 	test("sees every page without a fault of accessibility, in light and dark, wide and narrow", async () => {
-		for (const wish of [
-			{ name: "web-2", pool: "local", load: "light", beatMs: 100 },
-			{ name: "orders-db", pool: "local", load: "writer", beatMs: 100 },
-			{ name: "cache-1", pool: "shared", load: "light", beatMs: 100 },
-		] as const) {
-			await demo.addGuest({ ...wish, server: "rack1-02" });
-		}
 		const { rows: guests } = await demo.api.guests.list.query({});
 		const { rows: hosts } = await demo.api.hosts.list.query({});
 		const { rows: moves } = await demo.api.migrations.list.query({});
@@ -146,7 +139,13 @@ describe("a person with three servers", { timeout: 300_000 }, () => {
 	});
 
 	test("breaks a DIMM: within 10 s the first guest moves, all leave, none restarts, and the host says why", async () => {
-		const onHost = ["web-2", "orders-db", "cache-1"];
+		const wishes = [
+			{ name: "web-2", pool: "local", load: "light" },
+			{ name: "orders-db", pool: "local", load: "writer" },
+			{ name: "cache-1", pool: "shared", load: "light" },
+		] as const;
+		await Promise.all(wishes.map((wish) => demo.addGuest({ ...wish, beatMs: 100, server: "rack1-02" })));
+		const onHost = wishes.map(({ name }) => name);
 		const before = new Map(onHost.map((name) => [name, { ...pulseOf(demo, name) }]));
 		await page.goto(`${demo.console.url}/`);
 		const panel = page.locator("section", { hasText: "Break something" }).last();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { freshRepository, type RepositoryDraft, wishOf } from "./repository-draft.ts";
+import { firstMissing, freshRepository, type RepositoryDraft, wishOf } from "./repository-draft.ts";
 
 const folder: RepositoryDraft = { ...freshRepository, name: "main", folder: "backups" };
 const bucket: RepositoryDraft = {
@@ -35,4 +35,10 @@ test("one that is there is opened with its key, typed from paper with spaces and
 	const key = `STERNA-KEY-1-${groups}ab`;
 	expect(wishOf({ ...folder, way: "attach", key }).wish?.key).toBe(`sterna-key-1-${"abcd2345".repeat(7)}ab`);
 	expect(wishOf({ ...folder, way: "attach", key: "sterna-key-1-abc" }).errors.key).toContain("58");
+});
+
+test("the button that waits names the first field that is missing, as the form calls it", () => {
+	const bucket = { ...freshRepository, name: "offsite", kind: "s3" as const, endpoint: "https://s3.example.net" };
+	expect(firstMissing(wishOf(bucket).errors)).toBe("Bucket: 3 to 63 lower-case letters, digits, dots and hyphens");
+	expect(firstMissing(wishOf({ ...freshRepository, name: "main", folder: "backups" }).errors)).toBeNull();
 });
