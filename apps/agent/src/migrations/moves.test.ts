@@ -332,7 +332,7 @@ describe("a target whose source has died", () => {
 		await world.source.host.kill();
 		expect(await world.countProcesses(world.target)).toBe(1);
 		await until("the target to give up", async () => (await world.countProcesses(world.target)) === 0);
-		expect(await world.hasLocalVolume(world.target)).toBe(false);
+		await until("its volume to be deleted", async () => !(await world.hasLocalVolume(world.target)));
 		await world.source.host.start();
 		// The next test begins a move: this one must be undone to its end, not only the guest running.
 		expect(await move.ended()).toMatchObject({ state: "failed" });
