@@ -318,7 +318,7 @@ test("an agent that starts removes the journals of moves that ended long ago, bu
 });
 
 describe("a target whose source has died", () => {
-	const leaseMs = 1500;
+	const leaseMs = 2500;
 	let world: TwoHosts;
 	beforeAll(async () => {
 		world = await TwoHosts.open(simulatedKind, { leaseMs });
@@ -329,8 +329,8 @@ describe("a target whose source has died", () => {
 		const { reached } = await world.source.host.pauseAt("source:copyMemory");
 		const move = await world.startMove();
 		await reached;
-		await world.source.host.kill();
 		expect(await world.countProcesses(world.target)).toBe(1);
+		await world.source.host.kill();
 		await until("the target to give up", async () => (await world.countProcesses(world.target)) === 0);
 		await until("its volume to be deleted", async () => !(await world.hasLocalVolume(world.target)));
 		await world.source.host.start();
