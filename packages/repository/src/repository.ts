@@ -44,8 +44,11 @@ export interface Repository {
 	/** Makes points invisible at once and for good; a collection frees their space. */
 	prune(pointIds: readonly PointId[]): Promise<void>;
 
-	/** Frees what no point needs, beside running sessions, readers and other collections. */
-	collect(options: UpkeepOptions): Promise<{ freedBytes: number; waitingFor: number }>;
+	/**
+	 * Frees what no point needs, beside running sessions, readers and other collections. Where what is written is locked it
+	 * extends the locks of what is needed, about once a day; those that could not be are told and tried again the next time.
+	 */
+	collect(options: UpkeepOptions): Promise<Collected>;
 	/** Reads and checks every object; damaged blocks are noted, so that the next backup writes them again. */
 	scrub(options: UpkeepOptions): Promise<{ damages: RepositoryDamage[] }>;
 	/** Tries to delete what must not be deletable. True: it could not. @throws `wrong_state` when it could although the place says it is locked. */
@@ -54,6 +57,15 @@ export interface Repository {
 	/** The new key opens everything, the old one nothing. */
 	replaceKey(newKey: RepositoryKey): Promise<void>;
 	close(): Promise<void>;
+}
+
+/** What a collection did. */
+export interface Collected {
+	freedBytes: number;
+	/** Sessions that a round waits for. */
+	waitingFor: number;
+	/** Objects whose locks could not be extended, and why not the first of them; null: none. */
+	lockFailures: { objects: number; reason: string } | null;
 }
 
 export interface UpkeepOptions {

@@ -29,9 +29,22 @@ export interface Storage {
 	capacity(): Promise<{ capacityBytes: number | null; freeBytes: number | null }>;
 	/** Whether new objects are kept from being deleted, by configuration; the canary proves it. */
 	readonly locked: boolean;
+	/**
+	 * Keeps an object that is there from being deleted for as long from now on as a new one is; never for less long than it is
+	 * kept already. Only where `locked`. @throws `not_found`; `forbidden` when the credentials do not allow it.
+	 */
+	extendLock?(key: string): Promise<void>;
 	/** Takes away what writers that died left half-written. Harms no living writer beyond an `unavailable` that it may repeat. */
 	tidy(): Promise<void>;
 	close(): Promise<void>;
+}
+
+/** What a restore needs. Only this is locked: beats of sessions and records of collections must change. */
+const lockedKeys = /^(config$|keys\/|packs\/|points\/|moved\/|canary\/)/;
+
+/** Whether a place that locks what is written locks this object. */
+export function isLockedKey(key: string): boolean {
+	return lockedKeys.test(key);
 }
 
 const storageKey = /^[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*)*$/;

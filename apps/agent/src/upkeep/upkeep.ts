@@ -128,10 +128,14 @@ async function carryOut(
 			return { damages: damages.slice(0, toldDamages), result };
 		}
 		case "collect": {
-			const { freedBytes, waitingFor } = await repository.collect(options);
+			const { freedBytes, waitingFor, lockFailures } = await repository.collect(options);
 			const waits =
 				waitingFor === 0 ? "" : `; what ${waitingFor} running backups may still use is freed after their end`;
-			return { freedBytes, result: `${formatBytes(freedBytes)} were freed${waits}` };
+			const unlocked =
+				lockFailures === null
+					? ""
+					: `; the locks of ${lockFailures.objects} objects could not be extended: ${lockFailures.reason}`;
+			return { freedBytes, result: `${formatBytes(freedBytes)} were freed${waits}${unlocked}` };
 		}
 		case "canary": {
 			const locked = await repository.canary();

@@ -69,6 +69,17 @@ export type LatestRecord = z.infer<typeof LatestRecord>;
 export const latestKey = "collections/latest";
 
 /**
+ * `collections/locks`, where what is written is locked: when the locks of everything that is needed were last extended, and
+ * which could not be. Losing it only costs calls.
+ */
+export const LocksRecord = z.strictObject({
+	renewedAt: TimestampMs,
+	failedKeys: z.array(z.string().max(300)).max(1000),
+});
+export type LocksRecord = z.infer<typeof LocksRecord>;
+export const locksKey = "collections/locks";
+
+/**
  * `ledger/<pointId>`: a second witness of what stands at `points/<pointId>`, so that a lost manifest, and a listing that is
  * too short, are noticed. Written before the manifest, after a tombstone; while neither is there, the session is.
  */

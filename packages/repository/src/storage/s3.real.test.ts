@@ -77,6 +77,23 @@ describe("a bucket of a real S3 server", () => {
 		expect(await storage.size("sessions/a")).toBeNull();
 	});
 
+	test("a lock that was extended holds when its first time is over, and is never shortened", async () => {
+		const locked = await gateway.newBucket({ withObjectLock: true });
+		const lockMs = locked.lockDays * 24 * 60 * 60 * 1000;
+		// Locked for a moment only: by a clock that is almost as far behind as a lock is long.
+		const brief = openS3(locked, () => Date.now() - lockMs + 1500);
+		const storage = openS3(locked);
+		await brief.put("packs/extended", Buffer.from("kept"));
+		await storage.extendLock?.("packs/extended");
+		await brief.extendLock?.("packs/extended");
+		await brief.put("packs/left", Buffer.from("not kept"));
+		// Written later, so that when this can be deleted the other's first time is over as well.
+		await expect.poll(() => storage.remove("packs/left"), { timeout: 20_000, interval: 200 }).toBeUndefined();
+		await expect(storage.remove("packs/extended")).rejects.toMatchObject({ code: "forbidden" });
+		await expect(storage.extendLock?.("packs/left")).rejects.toMatchObject({ code: "not_found" });
+		expect(openS3(place).extendLock).toBeUndefined();
+	});
+
 	test("the canary cannot delete what is locked, and raises the alarm where a bucket does not keep its word", async () => {
 		const { storage, repositoryId } = await newRepository({ storage: openS3(await gateway.newBucket()) });
 		const opened = await openParts(storage, { repositoryId, key: testKey });
@@ -88,6 +105,7 @@ describe("a bucket of a real S3 server", () => {
 		await expect(collect(opened, { signal: AbortSignal.timeout(60_000) })).resolves.toEqual({
 			freedBytes: 0,
 			waitingFor: 0,
+			lockFailures: null,
 		});
 		await opened.codec.close();
 	});

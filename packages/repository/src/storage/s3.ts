@@ -1,11 +1,11 @@
+import { createHash } from "node:crypto";
 import type { RepositoryPlace } from "@sterna/shared/backup";
 import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
-import { checkStorageKey, checkStoragePrefix, type Storage } from "../storage.ts";
+import { checkStorageKey, checkStoragePrefix, isLockedKey, type Storage } from "../storage.ts";
 import { parseXml, type S3Answer, S3Client } from "./s3-client.ts";
 
-/** What a restore needs. Only this is locked: beats of sessions and records of collections must change. */
-const lockedKeys = /^(config$|keys\/|packs\/|points\/|moved\/|canary\/)/;
+const retainUntil = "x-amz-object-lock-retain-until-date";
 const dayMs = 24 * 60 * 60 * 1000;
 
 const Listing = z.object({
@@ -34,6 +34,7 @@ interface Page {
 
 class Bucket implements Storage {
 	readonly locked: boolean;
+	readonly extendLock?: (key: string) => Promise<void>;
 	readonly #client: S3Client;
 	readonly #prefix: string;
 	readonly #lockDays: number;
@@ -45,6 +46,7 @@ class Bucket implements Storage {
 		this.#lockDays = place.lockDays;
 		this.#now = now;
 		this.locked = place.lockDays > 0;
+		if (this.locked) this.extendLock = (key) => this.#extendLock(key);
 	}
 
 	async put(key: string, data: Uint8Array): Promise<void> {
@@ -120,7 +122,7 @@ class Bucket implements Storage {
 			...condition,
 			"x-amz-content-sha256": digest.toString("hex"),
 			"x-amz-checksum-sha256": digest.toString("base64"),
-			...(this.locked && lockedKeys.test(key) ? this.#retention() : {}),
+			...(this.locked && isLockedKey(key) ? this.#retention() : {}),
 		};
 		return this.#client.request({ method: "PUT", key: this.#prefix + key, headers, body: data, expected, what: key });
 	}
@@ -128,8 +130,35 @@ class Bucket implements Storage {
 	#retention(): Record<string, string> {
 		return {
 			"x-amz-object-lock-mode": "COMPLIANCE",
-			"x-amz-object-lock-retain-until-date": new Date(this.#now() + this.#lockDays * dayMs).toISOString(),
+			[retainUntil]: new Date(this.#lockedUntil()).toISOString(),
 		};
+	}
+
+	/** By the clock of this host, which cannot be far out: a server takes signatures of the last minutes only. */
+	#lockedUntil(): number {
+		return this.#now() + this.#lockDays * dayMs;
+	}
+
+	/** PutObjectRetention of the Amazon S3 API Reference, for the version that is read. */
+	async #extendLock(key: string): Promise<void> {
+		checkStorageKey(key);
+		const request = { key: this.#prefix + key, what: key };
+		const found = await this.#client.request({ ...request, method: "HEAD", expected: [200] });
+		// Absent where the credentials may not see it: then the server itself refuses to shorten a lock in compliance mode.
+		const present = found.headers.get(retainUntil);
+		const wanted = this.#lockedUntil();
+		if (present !== null && Date.parse(present) >= wanted) return;
+		const until = new Date(wanted).toISOString();
+		const text = `<Retention xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Mode>COMPLIANCE</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`;
+		const versionId = found.headers.get("x-amz-version-id");
+		const query = { retention: "", ...(versionId ? { versionId } : {}) };
+		// The API wants a digest with this body; MD5 is the one that every server knows.
+		const headers = {
+			"content-md5": createHash("md5").update(text).digest("base64"),
+			"content-type": "application/xml",
+		};
+		const body = Buffer.from(text, "utf8");
+		await this.#client.request({ ...request, method: "PUT", query, headers, body, expected: [200, 204] });
 	}
 
 	async #page(prefix: string, token: string | null, maxKeys: number): Promise<Page> {

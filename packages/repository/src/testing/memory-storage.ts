@@ -4,7 +4,7 @@ import { checkStorageKey, type Storage } from "../storage.ts";
 /** A storage in memory, for tests: what a folder or a bucket promises, without one. */
 export class MemoryStorage implements Storage {
 	readonly objects = new Map<string, Uint8Array>();
-	readonly locked = false;
+	readonly locked: boolean = false;
 
 	async put(key: string, data: Uint8Array): Promise<void> {
 		checkStorageKey(key);

@@ -5,7 +5,7 @@ import type { Manifest } from "../format/manifest.ts";
 import { type PackId, packBelongsTo, packIdOfKey } from "../format/pack-id.ts";
 import { movedPrefix, packIdUnder, packsPrefix, suspectPrefix } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
-import type { UpkeepOptions } from "../repository.ts";
+import type { Collected, UpkeepOptions } from "../repository.ts";
 import { canBeMoved, worthCompacting } from "./compact.ts";
 import { endDeadSessions } from "./dead-sessions.ts";
 import { finishRounds } from "./finish-round.ts";
@@ -13,6 +13,7 @@ import { isCovered } from "./forwarded.ts";
 import { type Inventory, takeInventory } from "./inventory.ts";
 import { type Marked, mark } from "./mark.ts";
 import { endDeadReaders, type FoundReader, holds } from "./readers.ts";
+import { renewLocks } from "./renew-locks.ts";
 import { createRound, forgetRounds, heldByRounds, type Round, readRounds, writeRound } from "./rounds.ts";
 
 /**
@@ -24,51 +25,47 @@ import { createRound, forgetRounds, heldByRounds, type Round, readRounds, writeR
  * 3. A new round is marked: what it condemns nobody makes new use of from then on. It is finished at once when there is no
  *    session, else by a later collection.
  *
- * Anything that cannot be read ends the collection before it deletes. `waitingFor`: sessions that a round waits for.
+ * What visible points need is known when the round is marked: then its locks are extended, where there are locks.
+ *
+ * Anything that cannot be read ends the collection before it deletes.
  * @throws {SternaError} `invalid` naming what cannot be read.
  */
 export async function collect(
 	opened: Opened,
 	options: UpkeepOptions,
 	now: () => number = Date.now,
-): Promise<{ freedBytes: number; waitingFor: number }> {
+): Promise<Collected> {
 	await opened.storage.tidy();
 	await endDeadSessions(opened, await readRounds(opened), now());
 	const earlier = await finishRounds(opened, await readRounds(opened), options);
-	await markRound(opened, options, { markedAt: now(), supersede: earlier.doubt });
+	const markedAt = now();
+	const needed = await markRound(opened, options, { markedAt, supersede: earlier.doubt });
+	// Before anything is moved: afterwards packs that are known to be needed may be gone.
+	const lockFailures = await renewLocks(opened, needed, { signal: options.signal, now: markedAt });
 	const outcome = await finishRounds(opened, await readRounds(opened), options);
 	await forgetRounds(opened, await readRounds(opened));
-	return { freedBytes: earlier.freedBytes + outcome.freedBytes, waitingFor: outcome.waitingFor };
+	const freedBytes = earlier.freedBytes + outcome.freedBytes;
+	return { freedBytes, waitingFor: outcome.waitingFor, lockFailures };
 }
 
 /**
- * Marks what is needed and condemns the rest. No round begins when there is nothing to condemn, to forget or to watch.
- * A pruned point that somebody reads is needed as if it were visible, and left to a later round.
+ * Marks what is needed, which is returned, and condemns the rest. No round begins when there is nothing to condemn, to forget
+ * or to watch. A pruned point that somebody reads is needed as if it were visible, and left to a later round.
  * `supersede`: rounds that cannot be finished are closed, and this one takes over what they condemned.
  */
 async function markRound(
 	opened: Opened,
 	options: UpkeepOptions,
 	{ markedAt, supersede }: { markedAt: number; supersede: boolean },
-): Promise<void> {
+): Promise<Needed> {
 	const rounds = await readRounds(opened);
 	// Sessions before packs before points: a pack that is listed has its session listed, or its point, or a session that
 	// cannot have seen this round.
 	const sessions = await endDeadSessions(opened, rounds, markedAt);
 	const packs = await listPacks(opened);
 	const [moved, suspects] = [await listNamed(opened, movedPrefix), await listNamed(opened, suspectPrefix)];
-	const {
-		manifests,
-		pruned,
-		unreadable,
-		readers,
-		held: read,
-		live,
-		notes,
-	} = await markNeeded(opened, options, {
-		rounds,
-		markedAt,
-	});
+	const needed = await markNeeded(opened, options, { rounds, markedAt });
+	const { manifests, pruned, unreadable, readers, held: read } = needed;
 
 	// What a lost record had condemned and nothing needs is condemned again, too.
 	const closing = rounds.filter(({ record }) => record === null || (supersede && !record.finished));
@@ -78,17 +75,17 @@ async function markRound(
 	for (const packId of new Set([...packs.keys(), ...moved, ...suspects])) {
 		if (held.condemned.has(packId) || owners.some((owner) => packBelongsTo(packId, owner))) continue;
 		const pack = { packId, packBytes: packs.get(packId) ?? null, isSuspect: suspects.has(packId) };
-		if (await mayGo(opened, pack, { live, notes })) condemned.push(packId);
+		if (await mayGo(opened, pack, needed)) condemned.push(packId);
 	}
 	const leaving = [...manifests.keys(), ...unreadable].filter((id) => pruned.has(id) && !read.has(id));
 	const points = leaving.filter((id) => !held.points.has(id));
-	if (condemned.length + points.length + sessions.length + readers.length + closing.length === 0) return;
+	if (condemned.length + points.length + sessions.length + readers.length + closing.length === 0) return needed;
 
 	const beats = sessions.map(({ pointId, record }) => ({ pointId, beat: record.beat }));
 	const readerBeats = readers.map(({ readerId, beat }) => ({ readerId, beat }));
 	const round = { finished: false, condemned, points, roundId: randomUUID(), markedAt };
 	const record = { ...round, sessions: beats, readers: readerBeats };
-	if (!(await createRound(opened, rounds, record))) return;
+	if (!(await createRound(opened, rounds, record))) return needed;
 	for (const { number } of closing) {
 		await writeRound(opened, number, {
 			...record,
@@ -99,6 +96,7 @@ async function markRound(
 			readers: [],
 		});
 	}
+	return needed;
 }
 
 /** Whether nothing needs the pack, or what is needed has been moved, or is better moved. */
