@@ -101,7 +101,7 @@ function Bucket({ draft, set, errorOf }: RepositoryPart) {
 			<TextField
 				unit="days"
 				inputMode="numeric"
-				hint="By Object Lock in compliance mode; 0 without. The bucket has to allow it."
+				hint="By Object Lock in compliance mode; 0 without. Locks are renewed daily: choose a week or more. The bucket has to allow it."
 				{...field("lockDays")}
 			/>
 		</div>

@@ -41,7 +41,7 @@ export function RepositoryFacts({ repository }: { repository: RepositoryView }) 
 				</Pair>
 				<Pair label="Deletable">
 					{repository.lockDays
-						? `not for ${repository.lockDays} days after writing`
+						? `not for ${repository.lockDays} days after a point last needed it`
 						: usage?.immutability === "locked"
 							? "not before its time"
 							: repository.kind === "s3"

@@ -3,11 +3,11 @@ import type { RestoreEntry } from "./restores.ts";
 
 /** What the event log says of a restore or drill that has ended as `state`; without a report the host never told of it. */
 export function endOf(
-	restore: Pick<RestoreEntry, "mode" | "guestName" | "targetName">,
+	restore: Pick<RestoreEntry, "mode" | "guestName" | "targetName" | "targetKind">,
 	state: RestoreEntry["state"],
 	report: RestoreReport | null,
 ): { kind: string; sentence: string; evidence: object } {
-	const { guestName, targetName } = restore;
+	const { guestName, targetName, targetKind } = restore;
 	const what = wordOf(restore);
 	const { bootedAfterMs = null, provedAfterMs = null, copiedBytes = 0, journal = [] } = report ?? {};
 	const seconds = ((provedAfterMs ?? bootedAfterMs ?? 0) / 1000).toFixed(1);
@@ -15,7 +15,9 @@ export function endOf(
 		completed:
 			what === "drill"
 				? `The backup of ${guestName} was proved: it works ${seconds} s after the restore began`
-				: `${guestName} was restored as ${targetName}`,
+				: targetKind === "disk"
+					? `A disk of ${guestName} was restored into ${targetName}`
+					: `${guestName} was restored as ${targetName}`,
 		cancelled: `The ${what} of ${guestName} was cancelled`,
 		failed: what === "drill" ? `The backup of ${guestName} could not be proved` : `The restore of ${guestName} failed`,
 	};
