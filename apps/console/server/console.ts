@@ -108,6 +108,7 @@ export async function startConsole(
 			},
 			connected: (hostId) => {
 				Object.assign(inventory.host(hostId), { connected: true, silentSince: null, lastHeardAt: now() });
+				backups.connected(hostId);
 				changes.touch("overview", "hosts", `host:${hostId}`);
 				void admission.sendRevocations(hostId);
 				void existence.finishPending(hostId);

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { BackupReport, RestoreReport, UpkeepReport } from "@sterna/shared/backup";
-import { asSternaError } from "@sterna/shared/errors";
 import type { HostId } from "@sterna/shared/ids";
 import type { AgentHub } from "../agents/hub.ts";
 import type { Core } from "../core.ts";
@@ -39,6 +38,8 @@ export interface Backups {
 	reported(hostId: HostId, report: TaskReport): Promise<boolean>;
 	/** A host has told its whole state: tasks that it does not name are over. */
 	settle(hostId: HostId, known: ReadonlySet<string>): Promise<void>;
+	/** A host is there, and was not given anything yet. */
+	connected(hostId: HostId): void;
 	/** A host has gone. */
 	disconnected(hostId: HostId): void;
 }
@@ -99,7 +100,7 @@ export async function openBackups({
 		ticks: [
 			() => reach.tick(),
 			() => scheduler.tick(),
-			async () => restores.tick(),
+			() => restores.tick(),
 			() => upkeep.tick(),
 			() => drills.tick(),
 			() => retention.tick(),
@@ -116,11 +117,12 @@ export async function openBackups({
 			}
 		},
 		settle: async (hostId, known) => {
-			for (const tasks of [runs, restores, upkeep]) {
-				await tasks
-					.settleUnknown(hostId, known)
-					.catch((err) => core.log.error({ err: asSternaError(err), hostId }, "tasks not settled"));
-			}
+			const kinds = [runs, restores, upkeep].map((tasks) => tasks.settleUnknown(hostId, known));
+			// Thrown, so that the host is asked for its whole state again: a task that it has lost would be under way for ever.
+			for (const outcome of await Promise.allSettled(kinds)) if (outcome.status === "rejected") throw outcome.reason;
+		},
+		connected: (hostId) => {
+			for (const tasks of [runs, restores, upkeep]) tasks.connected(hostId);
 		},
 		disconnected: (hostId) => {
 			reach.forget(hostId);

@@ -10,8 +10,9 @@ import type { Backups } from "./backups.ts";
 import type { PointEntry } from "./catalogue.ts";
 import { pointRows } from "./present-points.ts";
 import { remainingAt, shareOf } from "./present-runs.ts";
+import { refuseCancel } from "./restore-end.ts";
 import type { PlannedRestore } from "./restore-plan.ts";
-import { type RestoreEntry, refuseCancel } from "./restores.ts";
+import type { RestoreEntry } from "./restores.ts";
 
 const measuredRestores = 20;
 

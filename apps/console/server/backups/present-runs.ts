@@ -5,7 +5,8 @@ import * as tables from "../db/schema.ts";
 import { escapeLike } from "../events/log.ts";
 import type { RunRow, RunState, RunView } from "../views-backups.ts";
 import type { Backups } from "./backups.ts";
-import { type RunEntry, refuseCancel } from "./runs.ts";
+import { refuseCancel } from "./run-rules.ts";
+import type { RunEntry } from "./runs.ts";
 
 export interface RunListRequest {
 	page: number;

@@ -28,3 +28,12 @@ export function endOf(
 export function wordOf({ mode }: Pick<RestoreEntry, "mode">): "drill" | "restore" {
 	return mode === "drill" ? "drill" : "restore";
 }
+
+/** Why the restore cannot be cancelled any more; null when it can. */
+export function refuseCancel(restore: Pick<RestoreEntry, "endedAt" | "state" | "mode" | "report">): string | null {
+	if (restore.endedAt !== null) return `it has ended (${restore.state})`;
+	if (restore.mode === "instant" && restore.report?.bootedAfterMs != null) {
+		return "the guest runs already; it goes on until all its data is there";
+	}
+	return null;
+}

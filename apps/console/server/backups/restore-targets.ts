@@ -106,7 +106,7 @@ export class RestoreTargets {
 				.update(tables.guests)
 				.set({ existence: "present", ...(former === null ? {} : { epoch: former }) })
 				.where(and(eq(tables.guests.id, restore.targetGuestId), eq(tables.guests.existence, "restoring")));
-			if (guest) {
+			if (guest?.existence === "restoring") {
 				guest.existence = "present";
 				if (former !== null) guest.grant = { ...guest.grant, ownerEpoch: former };
 			}

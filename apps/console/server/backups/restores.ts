@@ -5,12 +5,13 @@ import { newId, RestoreId } from "@sterna/shared/ids";
 import { and, eq, isNull } from "drizzle-orm";
 import * as tables from "../db/schema.ts";
 import { isUnheard } from "../guests/existence.ts";
+import { whyNeverBack } from "../inventory/never-back.ts";
 import type { RestoreRequest } from "../views-backups.ts";
 import { type Catalogue, objectsOf, type PointEntry } from "./catalogue.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
-import { endOf, wordOf } from "./restore-end.ts";
+import { endOf, refuseCancel, wordOf } from "./restore-end.ts";
 import { type PlannedRestore, planDrill, planRestore } from "./restore-plan.ts";
 import { RestoreTargets } from "./restore-targets.ts";
 import { TaskReports } from "./task-reports.ts";
@@ -95,11 +96,14 @@ export class Restores {
 		return refusals.length === 0 ? hostId : null;
 	}
 
-	/** Asks again for what was not answered. Agents are not waited for. */
-	tick(): void {
+	/** Asks again for what was not answered, and ends what is at a host that never comes back. Agents are not waited for. */
+	async tick(): Promise<void> {
+		const { core, hub } = this.#parts;
 		for (const restore of this.open()) {
-			if (!this.#parts.hub.isConnected(restore.hostId)) continue;
-			if (!restore.acknowledged) void this.#send(restore).catch((err) => this.#log(restore, err));
+			if (!hub.isConnected(restore.hostId)) {
+				const because = whyNeverBack(core.inventory.host(restore.hostId));
+				if (because) await this.#fail(restore, because).catch((err) => this.#log(restore, err));
+			} else if (!restore.acknowledged) void this.#send(restore).catch((err) => this.#log(restore, err));
 			else if (restore.cancelRequested) void this.#sendCancel(restore).catch((err) => this.#log(restore, err));
 			else if (restore.state === "waiting" && this.#isAccessDue(restore)) {
 				void this.#sendAccess(restore).catch((err) => this.#log(restore, err));
@@ -150,9 +154,14 @@ export class Restores {
 		return this.#reports.take(hostId, report.restoreId, report.generation, () => this.#take(hostId, report));
 	}
 
+	/** A host is there, and was not given anything yet. */
+	connected(hostId: HostId): void {
+		this.#reports.connected(hostId);
+	}
+
 	/** A host has gone. */
 	disconnected(hostId: HostId): void {
-		this.#reports.forget(hostId);
+		this.#reports.disconnected(hostId);
 		for (const { id, hostId: on } of this.open()) if (on === hostId) this.#accessSentAt.delete(id);
 	}
 
@@ -179,8 +188,7 @@ export class Restores {
 
 	/** After a host's snapshot: a restore that it does not know any more is over. */
 	async settleUnknown(hostId: HostId, known: ReadonlySet<string>): Promise<void> {
-		for (const restore of this.open()) {
-			if (restore.hostId !== hostId || !restore.acknowledged || known.has(restore.id)) continue;
+		for (const restore of this.#reports.lost(hostId, known)) {
 			await this.#fail(restore, { code: "unavailable", message: "the host knows nothing of it any more" });
 		}
 	}
@@ -315,8 +323,7 @@ export class Restores {
 		error: RestoreEntry["error"],
 		report: RestoreReport | null,
 	): Promise<void> {
-		if (!this.#open.delete(restore.id)) return;
-		this.#accessSentAt.delete(restore.id);
+		if (!this.#open.has(restore.id)) return;
 		const { clock } = this.#parts;
 		await this.#targets.settle(restore, { succeeded: state === "completed" });
 		await this.#change(restore, {
@@ -326,6 +333,8 @@ export class Restores {
 			acknowledged: true,
 			...(report ? { report } : {}),
 		});
+		this.#open.delete(restore.id);
+		this.#accessSentAt.delete(restore.id);
 		const { kind, sentence, evidence } = endOf(restore, state, report);
 		await this.#tell(restore, kind, restore.requestedBy, sentence, {
 			...{ why: error?.message ?? null, severity: state === "failed" ? "degraded" : null },
@@ -380,13 +389,4 @@ export class Restores {
 		];
 		return this.#parts.core.events.append({ kind, actor, objects, sentence, ...more });
 	}
-}
-
-/** Why the restore cannot be cancelled any more; null when it can. */
-export function refuseCancel(restore: Pick<RestoreEntry, "endedAt" | "state" | "mode" | "report">): string | null {
-	if (restore.endedAt !== null) return `it has ended (${restore.state})`;
-	if (restore.mode === "instant" && restore.report?.bootedAfterMs != null) {
-		return "the guest runs already; it goes on until all its data is there";
-	}
-	return null;
 }

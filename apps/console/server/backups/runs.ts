@@ -1,7 +1,7 @@
 import { nextAttempt } from "@sterna/backup/admission";
 import { type BackupReport, endedTaskStates } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
-import { type GuestId, type HostId, newId, PointId } from "@sterna/shared/ids";
+import { type HostId, newId, PointId } from "@sterna/shared/ids";
 import type { Refusal } from "@sterna/shared/migration";
 import { and, eq, inArray } from "drizzle-orm";
 import { isTaken } from "../db/errors.ts";
@@ -12,6 +12,7 @@ import type { Catalogue } from "./catalogue.ts";
 import type { JobEntry, Jobs } from "./jobs.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
+import { isOwnPoint, refuseCancel, whyLost } from "./run-rules.ts";
 import { TaskReports } from "./task-reports.ts";
 
 export type RunEntry = typeof tables.backupRuns.$inferSelect;
@@ -168,9 +169,14 @@ export class Runs {
 		return this.#reports.take(hostId, report.pointId, report.generation, () => this.#take(hostId, report));
 	}
 
+	/** A host is there, and was not given anything yet. */
+	connected(hostId: HostId): void {
+		this.#reports.connected(hostId);
+	}
+
 	/** A host has gone. */
 	disconnected(hostId: HostId): void {
-		this.#reports.forget(hostId);
+		this.#reports.disconnected(hostId);
 	}
 
 	async #take(hostId: HostId, report: BackupReport): Promise<boolean> {
@@ -188,8 +194,7 @@ export class Runs {
 
 	/** After a host's snapshot: a run that it had begun and does not know any more can never end by itself. */
 	async settleUnknown(hostId: HostId, known: ReadonlySet<string>): Promise<void> {
-		for (const run of this.active()) {
-			if (run.hostId !== hostId || !run.acknowledged || known.has(run.pointId)) continue;
+		for (const run of this.#reports.lost(hostId, known)) {
 			await this.#giveUp(run, {
 				code: "unavailable",
 				message: "the host knows nothing of this backup any more",
@@ -197,14 +202,13 @@ export class Runs {
 		}
 	}
 
-	/** A run whose host is gone while its guest lives elsewhere: it is given up, and a new attempt has a new point. */
+	/** A run whose host never comes back, or is gone while its guest lives elsewhere: a new attempt has a new point. */
 	async giveUpLost(): Promise<void> {
-		const { core, hub } = this.#parts;
+		const { inventory } = this.#parts.core;
 		for (const run of this.active()) {
-			const guest = core.inventory.guests.get(run.guestId);
-			if (!run.hostId || hub.isConnected(run.hostId) || guest?.grant.ownerHostId === run.hostId) continue;
-			const message = `${core.inventory.hostName(run.hostId)} is out of reach and does not have the guest any more`;
-			await this.#giveUp(run, { code: "host_offline", message });
+			if (!run.hostId || this.#parts.hub.isConnected(run.hostId)) continue;
+			const because = whyLost(inventory.host(run.hostId), inventory.guests.get(run.guestId));
+			if (because) await this.#giveUp(run, because);
 		}
 	}
 
@@ -381,17 +385,4 @@ export class Runs {
 		];
 		return this.#parts.core.events.append({ kind, actor, objects, sentence, ...more });
 	}
-}
-
-/** A host may speak of the point that it was asked to make, of no other. */
-function isOwnPoint(point: { pointId: PointId; guestId: GuestId; repositoryId: string }, run: RunEntry): boolean {
-	return point.pointId === run.pointId && point.guestId === run.guestId && point.repositoryId === run.repositoryId;
-}
-
-/** Why the run cannot be cancelled any more; null when it can. */
-export function refuseCancel(run: RunEntry): string | null {
-	if (run.endedAt !== null) return `it has ended (${run.state})`;
-	const phase = run.report?.phase;
-	if (phase === "releaseSnapshot") return "its recovery point is there already";
-	return null;
 }

@@ -6,7 +6,7 @@ const host = newId(HostId);
 
 /** Tasks of which each report is taken in when the test says so. */
 function scene() {
-	const open = new Map([["task", {}]]);
+	const open = new Map([["task", { hostId: host as HostId | null, acknowledged: false }]]);
 	const reports = new TaskReports(open);
 	const taken: string[] = [];
 	const take = (hostId: HostId, generation: number, state: string, written: Promise<void> = Promise.resolve()) =>
@@ -49,10 +49,10 @@ test("a report that could not be written is taken in when it is told again", asy
 test("the next life of an agent counts from the beginning and is heard", async () => {
 	const { reports, take, taken } = scene();
 	await take(host, 50, "waiting");
-	reports.forget(newId(HostId));
+	reports.disconnected(newId(HostId));
 	await take(host, 1, "running");
 	expect(taken).toEqual(["waiting"]);
-	reports.forget(host);
+	reports.disconnected(host);
 	await take(host, 1, "running");
 	expect(taken).toEqual(["waiting", "running"]);
 });
@@ -62,4 +62,37 @@ test("what another host counts says nothing about this one's reports", async () 
 	await take(newId(HostId), 9, "running");
 	await take(host, 1, "waiting");
 	expect(taken).toEqual(["running", "waiting"]);
+});
+
+test("a report that arrives while its host goes does not silence the next life of the agent", async () => {
+	const { reports, take, taken } = scene();
+	const slow = Promise.withResolvers<void>();
+	const former = take(host, 200, "running", slow.promise);
+	reports.disconnected(host);
+	slow.resolve();
+	await former;
+	await take(host, 3, "completed");
+	expect(taken).toEqual(["running", "completed"]);
+});
+
+test("a host that knows nothing of a task that it had taken on has lost it", () => {
+	const { open, reports } = scene();
+	const task = { hostId: host, acknowledged: true };
+	open.set("task", task);
+	reports.connected(host);
+	expect(reports.lost(host, new Set(["task"]))).toEqual([]);
+	expect(reports.lost(newId(HostId), new Set())).toEqual([]);
+	expect(reports.lost(host, new Set())).toEqual([task]);
+	open.delete("task");
+	expect(reports.lost(host, new Set())).toEqual([]);
+});
+
+test("a task that was begun after its host came back is not lost by a list from before its order", () => {
+	const { open, reports } = scene();
+	reports.connected(host);
+	open.set("task", { hostId: host, acknowledged: true });
+	expect(reports.lost(host, new Set())).toEqual([]);
+	reports.disconnected(host);
+	reports.connected(host);
+	expect(reports.lost(host, new Set())).toHaveLength(1);
 });

@@ -13,6 +13,7 @@ import { and, desc, eq, isNull } from "drizzle-orm";
 import { isTaken } from "../db/errors.ts";
 import * as tables from "../db/schema.ts";
 import { isUnheard } from "../guests/existence.ts";
+import { whyNotWaitedFor } from "../inventory/never-back.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
@@ -58,16 +59,19 @@ export class Upkeep {
 		return [...this.#open.values()];
 	}
 
-	/** One round of looking what is due; agents are not waited for. */
+	/** One round of looking what is due and what is not to be waited for; agents are not waited for. */
 	async tick(): Promise<void> {
-		const { core, repositories } = this.#parts;
+		const { core, hub, repositories } = this.#parts;
 		for (const entry of repositories.all()) {
 			await this.#look(entry).catch((err) =>
 				core.log.warn({ err: asSternaError(err), repositoryId: entry.id }, "upkeep not begun"),
 			);
 		}
-		for (const round of this.#open.values()) {
-			if (!round.acknowledged && this.#parts.hub.isConnected(round.hostId)) void this.#send(round);
+		for (const round of this.allOpen()) {
+			if (!hub.isConnected(round.hostId)) {
+				const because = whyNotWaitedFor(core.inventory.host(round.hostId), core.now());
+				if (because) await this.#fail(round, because).catch((err) => this.#log(round, err));
+			} else if (!round.acknowledged) void this.#send(round).catch((err) => this.#log(round, err));
 		}
 	}
 
@@ -100,16 +104,21 @@ export class Upkeep {
 		return this.#reports.take(hostId, report.upkeepId, report.generation, () => this.#take(hostId, report));
 	}
 
+	/** A host is there, and was not given anything yet. */
+	connected(hostId: HostId): void {
+		this.#reports.connected(hostId);
+	}
+
 	/** A host has gone. */
 	disconnected(hostId: HostId): void {
-		this.#reports.forget(hostId);
+		this.#reports.disconnected(hostId);
 	}
 
 	async #take(hostId: HostId, report: UpkeepReport): Promise<boolean> {
 		const round = this.#open.get(report.upkeepId);
-		if (!round) return endedTaskStates.includes(report.state);
+		if (!round) return endedTaskStates.includes(report.state) || this.#wasOn(hostId, report.upkeepId);
 		const { repositories, catalogue } = this.#parts;
-		const entry = repositories.all().find(({ id }) => id === round.repositoryId);
+		const entry = this.#repositoryOf(round);
 		if (round.hostId !== hostId || round.kind !== report.kind || round.repositoryId !== report.repositoryId || !entry)
 			return false;
 		const isNews = report.damages.length > (round.report?.damages.length ?? 0);
@@ -133,10 +142,8 @@ export class Upkeep {
 
 	/** After a host's snapshot: a round that it does not know any more is over. */
 	async settleUnknown(hostId: HostId, known: ReadonlySet<string>): Promise<void> {
-		for (const round of this.allOpen()) {
-			const entry = this.#parts.repositories.all().find(({ id }) => id === round.repositoryId);
-			if (round.hostId !== hostId || !round.acknowledged || known.has(round.id) || !entry) continue;
-			await this.#fail(round, entry, { code: "unavailable", message: "the host knows nothing of it any more" });
+		for (const round of this.#reports.lost(hostId, known)) {
+			await this.#fail(round, { code: "unavailable", message: "the host knows nothing of it any more" });
 		}
 	}
 
@@ -181,9 +188,14 @@ export class Upkeep {
 		return now - latest >= everyMs || latest > now + everyMs;
 	}
 
+	/** Undefined once the repository was removed, and its rounds with it. */
+	#repositoryOf({ repositoryId }: UpkeepEntry): RepositoryEntry | undefined {
+		return this.#parts.repositories.all().find(({ id }) => id === repositoryId);
+	}
+
 	async #send(round: UpkeepEntry): Promise<void> {
-		const { hub, repositories, core } = this.#parts;
-		const entry = repositories.all().find(({ id }) => id === round.repositoryId);
+		const { hub, repositories } = this.#parts;
+		const entry = this.#repositoryOf(round);
 		if (!entry) return;
 		try {
 			const input = { access: repositories.accessOf(entry), upkeepId: round.id, kind: round.kind };
@@ -192,14 +204,22 @@ export class Upkeep {
 			await this.reported(round.hostId, report);
 		} catch (thrown) {
 			const error = asSternaError(thrown);
-			core.log.info({ err: error, upkeepId: round.id }, "upkeep not begun");
-			if (!isUnheard(error)) await this.#fail(round, entry, error.toWire());
+			this.#log(round, error);
+			if (!isUnheard(error)) await this.#fail(round, error.toWire());
 		}
 	}
 
 	/** What was not reported: it fails in its turn. */
-	#fail(round: UpkeepEntry, entry: RepositoryEntry, error: UpkeepEntry["error"]): Promise<void> {
-		return this.#reports.inTurn(round.id, () => this.#end(round, entry, "failed", error, null));
+	async #fail(round: UpkeepEntry, error: UpkeepEntry["error"]): Promise<void> {
+		const entry = this.#repositoryOf(round);
+		if (!entry) return;
+		await this.#reports.inTurn(round.id, () => this.#end(round, entry, "failed", error, null));
+	}
+
+	/** A word about a round that was given up meanwhile; it is no news, but it is no lie either. */
+	async #wasOn(hostId: HostId, id: UpkeepId): Promise<boolean> {
+		const { upkeeps } = tables;
+		return (await this.#parts.core.db.$count(upkeeps, and(eq(upkeeps.id, id), eq(upkeeps.hostId, hostId)))) > 0;
 	}
 
 	async #end(
@@ -209,7 +229,7 @@ export class Upkeep {
 		error: UpkeepEntry["error"],
 		report: UpkeepReport | null,
 	): Promise<void> {
-		if (!this.#open.delete(round.id)) return;
+		if (!this.#open.has(round.id)) return;
 		await this.#change(round, {
 			state,
 			error,
@@ -217,6 +237,7 @@ export class Upkeep {
 			acknowledged: true,
 			...(report ? { report } : {}),
 		});
+		this.#open.delete(round.id);
 		const failed = state === "failed";
 		if (round.kind === "collect") this.#parts.reach.changed(round.hostId, entry);
 		// An hourly canary that found what it should is no news.
@@ -262,6 +283,10 @@ export class Upkeep {
 			}`,
 			evidence: { damages: report.damages.slice(0, 20) },
 		});
+	}
+
+	#log(round: UpkeepEntry, err: unknown): void {
+		this.#parts.core.log.info({ err: asSternaError(err), upkeepId: round.id }, "upkeep not carried on");
 	}
 
 	async #change(round: UpkeepEntry, values: Partial<UpkeepEntry>): Promise<void> {

@@ -38,7 +38,10 @@ export function refuseForget(
 		};
 	}
 	if (guest.existence === "restoring") {
-		return { message: `${guest.name} is not forgotten: it is being restored`, cure: "cancel the restore first" };
+		return {
+			message: `${guest.name} is not forgotten: it is being restored`,
+			cure: "try again in a moment: the restore ends, as its host was revoked",
+		};
 	}
 	return null;
 }

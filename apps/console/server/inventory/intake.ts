@@ -40,6 +40,7 @@ export class Intake {
 		this.#listener = listener;
 	}
 
+	/** @throws what went wrong while the report was written: the host must tell its whole state then. */
 	async take(hostId: HostId, tracked: TrackedReport): Promise<void> {
 		const host = this.#core.inventory.host(hostId);
 		host.lastHeardAt = this.#core.now();
@@ -47,7 +48,13 @@ export class Intake {
 		if (verdict === "old") return;
 		if (verdict === "lost") return this.#listener.lost(hostId);
 		host.lastReport = { run: tracked.run, id: tracked.id };
-		await this.#apply(host, tracked.event);
+		try {
+			await this.#apply(host, tracked.event);
+		} catch (thrown) {
+			// To resume behind it would be to never hear it again.
+			host.lastReport = null;
+			throw thrown;
+		}
 	}
 
 	async #apply(host: HostEntry, event: ReportEvent): Promise<void> {
