@@ -10,6 +10,8 @@ export const deadlines = {
 	/** Between two questions whether the target has everything. */
 	pollMs: 5,
 	undoStepMs: 10_000,
+	/** Within an undo: the guest is paused meanwhile. */
+	closeStreamsMs: 1_000,
 	/** Between two tries of what is tried until it works, and before the second of what may wait. */
 	retryMs: 1_000,
 	/** The longest time between two tries of what may wait. */

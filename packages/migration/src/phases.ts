@@ -163,12 +163,16 @@ export const phases: readonly Phase[] = [prepareTarget, copyDisks, copyMemory, s
  * Undo of the three phases that touch the source's process: whichever it was in, the guest runs here as if nothing had
  * been. The streams are cut first: QEMU may be waiting for a dead link in its last write, with the guest paused and the
  * monitor silent. It hears of a closed socket at once, but each question to a silent monitor takes its whole deadline.
+ * Streams that cannot be closed are tried again, but no guest stays paused for them.
  */
 async function runOnSource({ ports, facts }: Move): Promise<void> {
 	const { clock, source } = ports;
 	await within(clock, deadlines.undoStepMs, "the guest to run on its old host", null, async () => {
-		await source.closeStreams();
+		const notClosed = await within(clock, deadlines.closeStreamsMs, "the streams to be cut", null, () =>
+			source.closeStreams(),
+		).then(() => null, asSternaError);
 		if ((await source.processState(facts.guestId)) !== "absent") await source.cancelMigration(facts.guestId);
+		if (notClosed) throw notClosed;
 	});
 }
 

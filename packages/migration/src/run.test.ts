@@ -213,6 +213,24 @@ describe("a move whose target falls silent", async () => {
 	);
 });
 
+describe("a move whose streams cannot be closed when it is undone", async () => {
+	const { hosts } = await move(null);
+	const switchOver = hosts.calls.indexOf("source.switchOver");
+
+	it.each(["fail", "hang"] as const)("still lets its guest run on at once when they %s", async (trouble) => {
+		const stuck = new TwoHosts({ at: switchOver, kind: "failAfter" });
+		stuck.streamsStuck = trouble;
+		const end = stuck.clock.after(60_000, () => {
+			stuck.streamsStuck = null;
+		});
+		const report = await stuck.live(runMigration);
+		end();
+		expectSettled({ hosts: stuck, report });
+		expect(stuck.executions.filter((text) => text.startsWith("source")).at(-1)).toBe("source running");
+		expect((stuck.sourceChangedAt.at(-1) ?? 0) - (stuck.sourceChangedAt[0] ?? 0)).toBeLessThanOrEqual(2000);
+	});
+});
+
 describe("the reports of a move", () => {
 	it.each<FaultKind>(["failAfter", "sourceCrashesAfter", "targetAway"])(
 		"have rising generations, also after %s",

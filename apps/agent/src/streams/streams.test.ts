@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,7 +86,7 @@ async function openTarget(options: { times?: StreamTimes } = {}) {
 	return { target, memory, disk, refused: refused.promise };
 }
 
-async function openSource(target: TargetTransfer, port = target.port): Promise<SourceTransfer> {
+async function openSource(target: TargetTransfer, port = target.port, place = folder): Promise<SourceTransfer> {
 	const source = await openSourceTransfer({
 		identity: identities.source,
 		peerHostId: targetId,
@@ -94,7 +94,7 @@ async function openSource(target: TargetTransfer, port = target.port): Promise<S
 		port,
 		memoryTicket: target.memoryTicket,
 		diskTickets: [{ volumeId, ticket: target.diskTickets[volumeId] ?? "" }],
-		folder: join(folder, randomBytes(4).toString("hex")),
+		folder: join(place, randomBytes(4).toString("hex")),
 		socketOwner: null,
 		times,
 	});
@@ -395,4 +395,16 @@ test("a path that no unix socket can have is refused with the reason", async () 
 		times,
 	});
 	await expect(source).rejects.toMatchObject({ code: "invalid" });
+});
+
+test("a transfer ends also when the folder of its sockets cannot be removed, and says so as often as it is asked", async () => {
+	const { target } = await openTarget();
+	const place = join(folder, "replaced");
+	const source = await openSource(target, target.port, place);
+	// No folder any more: whatever is looked for below it is an error, not merely absent.
+	await rm(place, { recursive: true });
+	await writeFile(place, "");
+	await source.destroy();
+	await source.destroy();
+	expect(await source.ended).toBeNull();
 });

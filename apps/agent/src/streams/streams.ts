@@ -103,7 +103,8 @@ export async function openSourceTransfer(options: {
 	for (const { socketPath } of streams) checkSocketPath(socketPath);
 	await rm(folder, { recursive: true, force: true });
 	await mkdir(folder, { recursive: true, mode: 0o700 });
-	const cleanUp = () => rm(folder, { recursive: true, force: true });
+	// Best effort: the worker's end has closed the sockets, and a folder that stays is in nobody's way.
+	const cleanUp = () => rm(folder, { recursive: true, force: true }).catch(() => {});
 	try {
 		await chmod(folder, 0o700);
 		if (socketOwner) await chown(folder, socketOwner.uid, socketOwner.gid);

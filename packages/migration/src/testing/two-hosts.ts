@@ -69,6 +69,8 @@ export class TwoHosts {
 	};
 	/** Every change of who executes the guest, for the log and the invariants. */
 	readonly executions: string[] = [];
+	/** What closing the source's streams comes to; null: they are closed. */
+	streamsStuck: "fail" | "hang" | null = null;
 	/** When the source's process came into another state, in order. */
 	readonly sourceChangedAt: number[] = [];
 	#life = 0;
@@ -148,6 +150,8 @@ export class TwoHosts {
 				}),
 			closeStreams: () =>
 				call("source.closeStreams", () => {
+					if (this.streamsStuck === "hang") return new Promise<void>(() => {});
+					if (this.streamsStuck) throw new SternaError("internal", "the folder of the sockets cannot be removed");
 					source.streams = false;
 				}),
 			copyDisks: ({ onProgress }) =>
