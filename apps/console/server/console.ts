@@ -134,7 +134,7 @@ export async function startConsole(
 		const retries = new EvacuationRetries({
 			core,
 			incompleteOf: (hostId) => incompleteEvacuation(core, hostId),
-			begin: (request) => evacuations.begin(request),
+			begin: (request) => evacuations.begin({ ...request, onlyIn: "maintenance" }),
 		});
 		const findings = new Findings(core, evacuations);
 		const intake = new Intake(core, {

@@ -43,13 +43,15 @@ export class Evacuations {
 	/**
 	 * Begins to empty the host, or returns the evacuation that does so already. The first moves start at once, but are not
 	 * waited for: a slow agent must not hold up the evacuation of another host.
-	 * @throws {SternaError} `not_found`; `wrong_state` when the host is revoked.
+	 * @throws {SternaError} `not_found`; `wrong_state` when the host is revoked, or is not in the mode that was asked for.
 	 */
 	async begin(request: {
 		hostId: HostId;
 		reason: string;
 		requestedBy: string;
 		evidence?: unknown;
+		/** Only a host that is in this mode; in any where it is not given. */
+		onlyIn?: "maintenance";
 		/** Written together with the beginning, or not at all. */
 		alongside?: (tx: Transaction) => Promise<unknown>;
 	}): Promise<EvacuationId> {
@@ -74,7 +76,14 @@ export class Evacuations {
 				.returning();
 			if (!inserted) throw new SternaError("conflict", `${host.name} is being emptied already`);
 			await request.alongside?.(tx);
-			await tx.update(tables.hosts).set({ mode: "evacuating" }).where(eq(tables.hosts.id, host.id));
+			const isAsked = request.onlyIn && eq(tables.hosts.mode, request.onlyIn);
+			const changed = await tx
+				.update(tables.hosts)
+				.set({ mode: "evacuating" })
+				.where(and(eq(tables.hosts.id, host.id), isAsked))
+				.returning({ id: tables.hosts.id });
+			if (changed.length === 0)
+				throw new SternaError("wrong_state", `${host.name} is not in ${request.onlyIn} any more`);
 			await events.append(
 				{
 					kind: "evacuation.started",

@@ -10,12 +10,15 @@ let other: HostEntry;
 let now: number;
 let begun: { hostId: HostId; reason: string }[];
 let retries: EvacuationRetries;
+/** What happens while the database is asked. */
+let meanwhile: () => void;
 
 /** One guest is left on a host in maintenance, whose evacuation ended a minute ago; the only other host is away. */
 beforeEach(() => {
 	inventory = new Inventory();
 	now = 1_800_000_000_000;
 	begun = [];
+	meanwhile = () => {};
 	left = hostEntry("left", { mode: "maintenance" });
 	other = hostEntry("other", { connected: false, silentSince: now - 60_000 });
 	for (const host of [left, other]) inventory.hosts.set(host.id, host);
@@ -24,7 +27,10 @@ beforeEach(() => {
 	const endedAt = now - 60_000;
 	retries = new EvacuationRetries({
 		core: { inventory, now: () => now },
-		incompleteOf: async (hostId) => (hostId === left.id ? { endedAt, tries: 1 } : null),
+		incompleteOf: async (hostId) => {
+			meanwhile();
+			return hostId === left.id ? { endedAt, tries: 1 } : null;
+		},
 		begin: async (request) => {
 			begun.push(request);
 			left.mode = "evacuating";
@@ -85,4 +91,26 @@ test("one host after the other is tried again", async () => {
 	inventory.evacuations.clear();
 	await seconds(1);
 	expect(begun).toHaveLength(1);
+});
+
+test("a host that was lost in the middle of its own retry holds up no other host", async () => {
+	comeBack();
+	const lost = hostEntry("lost", { mode: "evacuating", connected: false, silentSince: now });
+	inventory.hosts.set(lost.id, lost);
+	inventory.evacuations.set(
+		"e" as EvacuationEntry["id"],
+		{ hostId: lost.id, requestedBy: "evacuation retry" } as EvacuationEntry,
+	);
+	await seconds(120);
+	expect(begun).toHaveLength(1);
+});
+
+test("a host that a person puts back into service at the last moment is not emptied", async () => {
+	comeBack();
+	const dueAt = now + 15_000;
+	meanwhile = () => {
+		if (now >= dueAt) left.mode = "normal";
+	};
+	await seconds(120);
+	expect(begun).toEqual([]);
 });

@@ -17,6 +17,7 @@ interface Parts {
 	core: Pick<Core, "inventory" | "now">;
 	/** How the last evacuation of the host ended; null when it was emptied or there was none. */
 	incompleteOf(hostId: HostId): Promise<IncompleteEvacuation | null>;
+	/** Refuses when the host has left maintenance meanwhile. */
 	begin(request: { hostId: HostId; reason: string; requestedBy: string }): Promise<unknown>;
 }
 
@@ -44,14 +45,24 @@ export class EvacuationRetries {
 			else if (!this.#possibleSince.has(host.id)) this.#possibleSince.set(host.id, now);
 		}
 		for (const [hostId, since] of this.#possibleSince) {
-			if ([...inventory.evacuations.values()].some(({ requestedBy }) => requestedBy === retryActor)) return;
+			if (this.#isOneUnderWay()) return;
 			const incomplete = await incompleteOf(hostId);
 			if (!incomplete || now < retryAt(incomplete, since)) continue;
 			this.#possibleSince.delete(hostId);
+			// While the database was asked, a person may have put the host back into service.
 			const names = this.#whoCouldLeave(inventory.host(hostId), now);
+			if (names.length === 0) continue;
 			const reason = `tried again: ${names.join(" and ")} can leave now`;
 			await begin({ hostId, reason, requestedBy: retryActor });
 		}
+	}
+
+	/** The retry of a host that fell silent rests until it is back, perhaps for ever: it holds up no other host. */
+	#isOneUnderWay(): boolean {
+		const { hosts, evacuations } = this.#parts.core.inventory;
+		return [...evacuations.values()].some(
+			({ requestedBy, hostId }) => requestedBy === retryActor && hosts.get(hostId)?.connected,
+		);
 	}
 
 	/** The guests that an evacuation would move first; none where the host cannot be asked or is in service. */

@@ -2,7 +2,7 @@ import { defaultLinkBytesPerSecond, estimateMove } from "@sterna/migration/estim
 import { beginEvacuation, maxOutgoing, recordOutcome, stepEvacuation } from "@sterna/migration/evacuation";
 import { SternaError } from "@sterna/shared/errors";
 import type { HostId } from "@sterna/shared/ids";
-import { eq } from "drizzle-orm";
+import { and, eq } from "drizzle-orm";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import { sightOf } from "../evacuations/sight.ts";
@@ -98,7 +98,12 @@ export async function leaveMaintenance(core: Core, hostId: HostId, actor: string
 		});
 	}
 	await db.transaction(async (tx) => {
-		await tx.update(tables.hosts).set({ mode: "normal" }).where(eq(tables.hosts.id, hostId));
+		const changed = await tx
+			.update(tables.hosts)
+			.set({ mode: "normal" })
+			.where(and(eq(tables.hosts.id, hostId), eq(tables.hosts.mode, "maintenance")))
+			.returning({ id: tables.hosts.id });
+		if (changed.length === 0) throw new SternaError("conflict", `${host.name} begins to be emptied at this moment`);
 		await events.append(
 			{
 				kind: "host.maintenanceLeft",
