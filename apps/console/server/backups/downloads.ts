@@ -11,6 +11,7 @@ import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories } from "./repositories.ts";
 import { Spool, SpoolBudget } from "./spool.ts";
+import { drained } from "./spool-drain.ts";
 
 /** One file inside a recovery point. */
 export interface FileInPoint {
@@ -158,7 +159,7 @@ export class Downloads {
 async function send(spool: Spool, response: ServerResponse, name: string): Promise<void> {
 	for await (const piece of spool.pieces()) {
 		if (!response.headersSent) response.writeHead(200, downloadHeaders(name));
-		if (!response.write(piece)) await drained(response);
+		if (!response.write(piece)) await drained(response, spool.failed);
 	}
 	if (!response.headersSent) response.writeHead(200, downloadHeaders(name));
 	response.end();
@@ -178,14 +179,6 @@ export function downloadHeaders(name: string): Record<string, string> {
 		"content-security-policy": "default-src 'none'; sandbox",
 		"cache-control": "no-store",
 	};
-}
-
-function drained(response: ServerResponse): Promise<void> {
-	if (response.destroyed) throw new SternaError("cancelled", "the browser has gone");
-	return new Promise((resolve, reject) => {
-		response.once("drain", resolve);
-		response.once("close", () => reject(new SternaError("cancelled", "the browser has gone")));
-	});
 }
 
 function hashOf(ticket: string): string {

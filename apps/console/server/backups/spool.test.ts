@@ -42,20 +42,30 @@ test("a reader that keeps up gets a file much larger than what may be held, in o
 
 test("a reader that falls behind is refused the rest, with the reason, and nothing is held for it any more", async () => {
 	const pieces = spool.pieces();
-	for (let n = 0; n < 16; n++) expect(spool.append(part(n))).toBe(true);
-	expect(spool.append(part(16))).toBe(false);
-	expect(spool.append(part(17))).toBe(false);
+	for (let n = 0; n < 8; n++) expect(spool.append(part(n))).toBe(true);
+	expect(spool.append(part(8))).toBe(false);
+	expect(spool.append(part(9))).toBe(false);
+	expect(spool.failed.reason).toMatchObject({ code: "no_capacity" });
 	await expect(pieces.next()).rejects.toMatchObject({ code: "no_capacity", message: /too slow/ });
 });
 
-test("two downloads share what may be held", async () => {
-	const other = new Spool(join(root, "two"), budget, sizes);
-	for (let n = 0; n < 16; n++) other.append(part(n));
+test("readers that have stopped leave room for one that keeps up", async () => {
+	budget.limitBytes = 20_000;
+	const stopped = ["two", "three"].map((name) => new Spool(join(root, name), budget, sizes));
+	for (const other of stopped) for (let n = 0; n < 40; n++) other.append(part(n));
+	expect(stopped.every(({ failed }) => failed.aborted)).toBe(true);
+	const pieces = spool.pieces();
+	for (let n = 0; n < 30; n++) {
+		expect(spool.append(part(n))).toBe(true);
+		expect((await pieces.next()).value).toEqual(part(n));
+	}
+	for (const other of stopped) await other.close();
+});
+
+test("one that finds no room is not blamed for being slow", async () => {
+	budget.limitBytes = 100;
 	expect(spool.append(part(0))).toBe(false);
-	await other.close();
-	const third = new Spool(join(root, "three"), budget, sizes);
-	expect(third.append(part(0))).toBe(true);
-	await third.close();
+	await expect(spool.pieces().next()).rejects.toMatchObject({ code: "no_capacity", message: /disk has no room/ });
 });
 
 test("what the sender fails with reaches the reader, and a file without bytes is a whole one", async () => {

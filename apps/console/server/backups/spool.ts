@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { SternaError } from "@sterna/shared/errors";
 import { formatBytes } from "@sterna/shared/units";
 
-/** What all spools of this console may hold together, on its disk. */
+/**
+ * What all spools of this console may hold together, on its disk. Each may hold as much as is left for others: one alone
+ * takes half, and however many readers have stopped, one that keeps up finds room.
+ */
 export class SpoolBudget {
 	limitBytes: number;
 	usedBytes = 0;
@@ -44,6 +47,7 @@ export class Spool {
 	#heldBytes = 0;
 	#writing: Promise<void>;
 	#isOver = false;
+	readonly #failed = new AbortController();
 	#failure: SternaError | null = null;
 	#wake: () => void = () => {};
 
@@ -55,16 +59,17 @@ export class Spool {
 		this.#writing.catch((cause) => this.fail(notWritten(cause)));
 	}
 
+	/** Aborted with the error that the reader gets, for a reader that waits for something else than the next piece. */
+	get failed(): AbortSignal {
+		return this.#failed.signal;
+	}
+
 	/** Takes bytes over. False: the spool has failed, nothing more is taken, and the reader is told why. */
 	append(bytes: Buffer): boolean {
 		if (this.#isOver || this.#failure) return false;
-		const { limitBytes, usedBytes } = this.#budget;
-		if (usedBytes + bytes.length > limitBytes) {
-			this.fail(
-				new SternaError("no_capacity", `the reader is too slow: ${formatBytes(usedBytes)} wait for it already`, {
-					cure: "download from a faster line, or restore the disk instead of the file",
-				}),
-			);
+		const leftBytes = this.#budget.limitBytes - this.#budget.usedBytes;
+		if (this.#heldBytes + bytes.length > leftBytes) {
+			this.fail(this.#noRoom());
 			return false;
 		}
 		if (this.#unwrittenBytes + bytes.length > this.#sizes.unwrittenBytes) {
@@ -90,6 +95,7 @@ export class Spool {
 	/** The reader gets this error instead of the rest. */
 	fail(error: SternaError): void {
 		this.#failure ??= error;
+		this.#failed.abort(this.#failure);
 		this.#wake();
 	}
 
@@ -165,6 +171,18 @@ export class Spool {
 			this.#wake = resolve;
 		});
 		if (this.#failure) throw this.#failure;
+	}
+
+	/** A reader that keeps up holds the segment that it reads and the one that is filled: the fault is not its own. */
+	#noRoom(): SternaError {
+		const heldBytes = this.#heldBytes;
+		if (heldBytes <= 2 * this.#sizes.segmentBytes)
+			return new SternaError("no_capacity", "the console's disk has no room to gather the file on", {
+				cure: "make room on the console's disk, or wait until other downloads are over",
+			});
+		return new SternaError("no_capacity", `the reader is too slow: ${formatBytes(heldBytes)} wait for it already`, {
+			cure: "download from a faster line, or restore the disk instead of the file",
+		});
 	}
 
 	#giveBack(bytes: number): void {
