@@ -115,6 +115,7 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 			await volumes.attach(input);
 			return told(input.guestId);
 		},
+		"volume.list": async (input) => ({ volumes: await volumes.list(input) }),
 		"volume.move": async (input) => {
 			await volumes.move(input);
 			return told(input.guestId);

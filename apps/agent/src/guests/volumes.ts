@@ -75,6 +75,11 @@ export class GuestVolumes {
 		});
 	}
 
+	/** What the guest has, once no change is under way. @throws {SternaError} `conflict`, `not_found`, `wrong_state`. */
+	list({ guestId, epoch }: ParsedInput<"volume.list">): Promise<Volume[]> {
+		return this.#needs.queue.run(guestId, async () => this.#expectFree(guestId, epoch).volumes);
+	}
+
 	/** Fulfilled when the volume is in the pool. There already: no change. The same move again: its end. */
 	async move({ guestId, epoch, volumeId, pool }: ParsedInput<"volume.move">): Promise<void> {
 		const running = this.#moves.get(guestId);

@@ -112,7 +112,8 @@ export class GuestVolumes {
 							},
 						);
 					// A repeated request may be refused for what is under way now; the disk may be there all the same.
-					if (!isRepeated) await this.#store(guest, former);
+					if (!isRepeated || (await this.#isMissing(guest, volumeId)))
+						await this.#store(guest, GuestSpec.parse({ ...former, volumes: withoutVolume(former, volumeId) }));
 					throw thrown;
 				});
 			await this.#keep(
@@ -124,6 +125,15 @@ export class GuestVolumes {
 			);
 			return { id, volumeId };
 		});
+	}
+
+	/** Whether the host says that the guest has no such volume. A host that does not say: no. */
+	async #isMissing({ id, grant }: GuestEntry, volumeId: VolumeId): Promise<boolean> {
+		const input = { guestId: id, epoch: grant.ownerEpoch };
+		const answer = await this.#hub
+			.call(grant.ownerHostId, "volume.list", input, { timeoutMs: quickTimeoutMs })
+			.catch(() => null);
+		return answer !== null && !answer.volumes.some((volume) => volume.id === volumeId);
 	}
 
 	/** @throws {SternaError} `conflict` when the id belongs to a disk that is not the one asked for. */
@@ -229,4 +239,8 @@ function volumeOf(guest: GuestEntry, volumeId: VolumeId) {
 
 function withVolume(guest: GuestEntry, changed: GuestSpec["volumes"][number]): GuestSpec {
 	return { ...guest.spec, volumes: guest.spec.volumes.map((volume) => (volume.id === changed.id ? changed : volume)) };
+}
+
+function withoutVolume({ volumes }: GuestSpec, volumeId: VolumeId): Volume[] {
+	return volumes.filter(({ id }) => id !== volumeId);
 }

@@ -147,6 +147,7 @@ export function scriptedHandlers(agent: ScriptedAgent, onFollowed: () => void): 
 		"incoming.discard": notHere,
 		"volume.grow": unchanged,
 		"volume.attach": unchanged,
+		"volume.list": async ({ guestId }) => ({ volumes: agent.fleet.places.specs.get(guestId)?.volumes ?? [] }),
 		"volume.move": unchanged,
 		...scriptedBackupHandlers(agent),
 	} satisfies Handlers);

@@ -231,6 +231,12 @@ export const commands = {
 		input: z.strictObject({ guestId: GuestId, epoch: Epoch, volume: Volume }),
 		output: GuestReport,
 	},
+	/** What the guest has, by the host's own record. `wrong_state` while a change of it is not settled. */
+	"volume.list": {
+		audience: ["console"],
+		input: oneGuest,
+		output: z.strictObject({ volumes: z.array(Volume).max(16) }),
+	},
 	/** Moves a volume to another pool of the same host, also while the guest runs. Answers when it is there. */
 	"volume.move": {
 		audience: ["console"],
