@@ -199,6 +199,18 @@ describe("a disk that is added", () => {
 		const other = await newGuest("without");
 		expect(await codeOf(api.guests.attachVolume.mutate({ ...disk, id: other }))).toBe("conflict");
 	});
+
+	test("is shown no more when the host, asked again after a lost answer, refuses it and does not have it", async () => {
+		const id = await newGuest("with-refused-disk");
+		const disk = { id, pool: "shared", sizeBytes: 64 * MiB, volumeId: newId(VolumeId) };
+		for (const code of ["unavailable", "no_capacity"] as const) {
+			agents[0]?.instead.set("volume.attach", new SternaError(code, "not made"));
+			expect(await codeOf(api.guests.attachVolume.mutate(disk))).toBe(code);
+		}
+		agents[0]?.instead.delete("volume.attach");
+		const { spec } = await api.guests.get.query({ guestId: id });
+		expect(spec.volumes.map((volume) => volume.id)).not.toContain(disk.volumeId);
+	});
 });
 
 describe("two people at once", () => {
