@@ -100,6 +100,25 @@ export function describeFill(make: () => Promise<DriverUnderTest>): void {
 		await standsAlone(request);
 	});
 
+	test("a volume whose guest could not be started holds nothing, and what a guest wrote shows without its source", async () => {
+		const { request, sources, source } = await newGuest();
+		const [volume] = request.volumes;
+		if (!volume) throw new Error("the guest has no volume");
+		expect(await driver.holdsData(volume)).toBe(false);
+		await expect(driver.startFrom(request, sources)).rejects.toThrow();
+		await expect(driver.inspectVolume(volume)).rejects.toMatchObject({ code: "wrong_state" });
+		expect(await driver.holdsData(volume)).toBe(false);
+		await source.open();
+		await driver.startFrom(request, sources);
+		await countsOn(driver, request.spec.id);
+		await expect(driver.holdsData(volume)).rejects.toThrow();
+		await driver.powerOff(request.spec.id);
+		await source.close();
+		expect(await driver.holdsData(volume)).toBe(true);
+		await driver.deleteVolume(volume);
+		await expect(driver.holdsData(volume)).rejects.toMatchObject({ code: "not_found" });
+	});
+
 	test("what is written while it fills is kept, also when the guest is killed in the middle and started again", async () => {
 		const { request, sources, source } = await newGuest();
 		await source.open();

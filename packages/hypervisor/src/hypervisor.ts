@@ -55,6 +55,11 @@ export interface Hypervisor {
 	createVolume(request: CreateVolume): Promise<void>;
 	deleteVolume(location: VolumeLocation): Promise<void>;
 	inspectVolume(location: VolumeLocation): Promise<VolumeReport>;
+	/**
+	 * Whether anything was ever written into a volume, by a guest, a fill or a copy: read from its own tables, also of one that
+	 * is not completely here. Throws when it cannot be known: it is not there (`not_found`), or a process has it.
+	 */
+	holdsData(location: VolumeLocation): Promise<boolean>;
 
 	/**
 	 * Target: starts the guest's process with its CPUs held, waiting for memory on `memorySocket` and for the content of

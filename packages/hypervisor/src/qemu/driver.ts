@@ -29,6 +29,7 @@ import { changeTracking } from "./bitmaps.ts";
 import { cancelMove } from "./cancel.ts";
 import { copyDisks } from "./disk-copy.ts";
 import { fillVolumes, startFrom } from "./fill.ts";
+import { holdsData } from "./fill-mark.ts";
 import { resumeFromSources } from "./fill-sources.ts";
 import { growVolume } from "./grow.ts";
 import { expectState, label, type QemuGuest, refuseWhileMoving, reportOf } from "./guest.ts";
@@ -136,6 +137,10 @@ export class QemuHypervisor implements Hypervisor {
 
 	async deleteVolume(location: VolumeLocation): Promise<void> {
 		return deleteVolume(location);
+	}
+
+	async holdsData(location: VolumeLocation): Promise<boolean> {
+		return holdsData(this.#options.programs.img, location);
 	}
 
 	async inspectVolume(location: VolumeLocation): Promise<VolumeReport> {

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { access, open } from "node:fs/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { z } from "zod";
 import type { VolumeLocation } from "../hypervisor.ts";
@@ -46,13 +46,35 @@ export function notCompletelyHere(volumeId: string): SternaError {
  * Whether what a source has is missing in the volume: marked, or as new as it was made; a new one is marked by this. One
  * that was filled to its end stands alone, whatever an interrupted journal thinks.
  */
-export async function needsSource(img: string, { volumeId, path }: VolumeLocation): Promise<boolean> {
+export async function needsSource(img: string, location: VolumeLocation): Promise<boolean> {
+	const { volumeId, path } = location;
 	if (await isIncomplete(path)) return true;
-	const purpose = `prepare the volume ${volumeId}`;
-	const run = (args: string[]) => runTool({ program: img, arguments: args, timeoutMs: quickMs, purpose });
-	const map = ImageMap.parse(JSON.parse(await run(["map", "--output=json", "-f", "qcow2", path])));
-	if (map.some(({ present }) => present)) return false;
-	await run(["rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", incompleteMark, path]);
+	if (await holdsData(img, location)) return false;
+	await runTool({
+		program: img,
+		arguments: ["rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", incompleteMark, path],
+		timeoutMs: quickMs,
+		purpose: `prepare the volume ${volumeId}`,
+	});
 	await syncFile(path);
 	return true;
+}
+
+/**
+ * Whether the volume's own tables have any block, be it one of zeros; what stands behind it is not opened. Not the space that
+ * it takes: some file systems tell that later.
+ * @throws {SternaError} `not_found`; `internal` also when a process has it open for writing, by QEMU's lock.
+ */
+export async function holdsData(img: string, { volumeId, path }: VolumeLocation): Promise<boolean> {
+	await access(path).catch((cause: unknown) => {
+		throw new SternaError("not_found", `the volume ${volumeId} is not there`, { cause });
+	});
+	const alone = { driver: "qcow2", backing: null, file: { driver: "file", filename: path } };
+	const text = await runTool({
+		program: img,
+		arguments: ["map", "--output=json", `json:${JSON.stringify(alone)}`],
+		timeoutMs: quickMs,
+		purpose: `look at what the volume ${volumeId} has`,
+	});
+	return ImageMap.parse(JSON.parse(text)).some(({ present }) => present);
 }

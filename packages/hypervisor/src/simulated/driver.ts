@@ -170,6 +170,10 @@ export class SimulatedHypervisor implements Hypervisor {
 		return this.#volumes.inspect(location);
 	}
 
+	holdsData(location: VolumeLocation): Promise<boolean> {
+		return this.#volumes.holdsData(location);
+	}
+
 	async accept(request: AcceptRequest): Promise<AcceptedGuest> {
 		return this.faults.around("accept", async () => {
 			if (request.machine !== machine) {
@@ -307,7 +311,7 @@ export class SimulatedHypervisor implements Hypervisor {
 			await this.#snapshots.refuseStart(id);
 			if (!isFilled) await this.#volumes.expectAll(request);
 			const guest = newGuest(request, { machine: request.spec.machine ?? machine, ...how });
-			await this.#guests.add(guest);
+			await this.faults.around("launch", () => this.#guests.add(guest));
 			this.#tell({ type: "stateChanged", report: report(guest) });
 			return guest;
 		} finally {

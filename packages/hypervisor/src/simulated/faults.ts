@@ -18,6 +18,8 @@ export type FaultPoint =
 	| "takeSnapshot"
 	| "endSnapshot"
 	| "startFrom"
+	/** A start that has found its volumes and sources in order: no process comes of it. */
+	| "launch"
 	| "fillVolumes";
 
 export interface Fault {

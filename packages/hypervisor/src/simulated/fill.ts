@@ -21,8 +21,9 @@ export class SimulatedFill {
 			if (volume === null) throw new SternaError("not_found", `the volume ${source.volumeId} is not there`);
 			const isNew = volume.count === 0 && !volume.filled;
 			if (!volume.incomplete && !isNew) continue;
-			await (await connectNbd({ socketPath: source.socket, exportName: source.exportName, contexts: [] })).close();
+			// First, as QEMU's driver does: a source that does not answer leaves a volume that is marked.
 			await writeJsonFile(path, { ...volume, incomplete: true });
+			await (await connectNbd({ socketPath: source.socket, exportName: source.exportName, contexts: [] })).close();
 			needed.push(source);
 		}
 		this.#sources.set(spec.id, needed);

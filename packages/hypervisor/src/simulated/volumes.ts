@@ -42,6 +42,13 @@ export class SimulatedVolumes {
 		return { exists: true, sizeBytes: volume.simulatedVolumeBytes, allocatedBytes: volume.count * 512 };
 	}
 
+	async holdsData({ volumeId, path }: VolumeLocation): Promise<boolean> {
+		const isUsed = (id: GuestId) => this.#guests.get(id).volumes.some((volume) => volume.path === path);
+		if (this.#guests.ids().some(isUsed)) throw new SternaError("conflict", `the volume ${volumeId} is in use`);
+		const { count, filled } = await this.#read({ volumeId, path });
+		return filled || count > 0;
+	}
+
 	/** @throws {SternaError} `not_found` when a volume of the guest is not there. */
 	async expectAll({ spec, volumes }: StartRequest): Promise<void> {
 		for (const volume of volumes) {
