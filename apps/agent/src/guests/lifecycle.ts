@@ -142,10 +142,11 @@ export class Guests {
 		});
 	}
 
-	start(guestId: GuestId, epoch: Epoch): Promise<GuestView> {
+	/** `own`: the hold of who asks for it. */
+	start(guestId: GuestId, epoch: Epoch, own?: Hold): Promise<GuestView> {
 		return this.#command("start", guestId, epoch, async ({ spec }) => {
 			const { store, places, clock, bootId, holds } = this.#needs;
-			holds.refuseIfHeld(guestId, spec.name, "start");
+			holds.refuseIfHeld(guestId, spec.name, "start", own);
 			const request = await places.startRequest(spec);
 			const sources = holds.sourcesOf(guestId);
 			await store.writeRun(guestId, { desired: "running", startedAt: clock.now(), bootId, ending: null });

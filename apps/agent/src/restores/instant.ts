@@ -1,6 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { HypervisorEvent, VolumeSource } from "@sterna/hypervisor/hypervisor";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { AgentContext } from "../context.ts";
+import type { RestoreFacts } from "./journal.ts";
 import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
 import { type PointServer, servePoint } from "./point-server.ts";
 import { dropAside, dropMade, placeVolumes, restoredVolumes, takeBack } from "./volumes.ts";
@@ -40,8 +42,8 @@ export async function fillGuest(needs: RestoreNeeds): Promise<void> {
 		refuses: ["delete", "migrate", "backup", "changeVolumes", "restore"],
 		sources,
 	});
-	// From here on whoever starts the guest starts it from its sources.
-	hold.letGo();
+	// Whoever starts it from here on starts it from its sources. Before, only the restore does, and knows whether it has.
+	if (task.has("booted")) hold.letGo();
 	try {
 		for (let pauseMs = pausesMs.first; !task.has("filled"); pauseMs = Math.min(pauseMs * 2, pausesMs.longest)) {
 			try {
@@ -65,6 +67,8 @@ export async function fillGuest(needs: RestoreNeeds): Promise<void> {
 async function serveAndFill(needs: RestoreNeeds): Promise<void> {
 	const { context, repositories, task, signal } = needs;
 	const { pointId, volumes } = task.facts;
+	// Before anything is waited for: what certainly has not run can be cancelled meanwhile.
+	await clearDoubt(needs);
 	const server = await servePoint({
 		repositories,
 		access: () => needs.access,
@@ -92,32 +96,55 @@ async function serveAndFill(needs: RestoreNeeds): Promise<void> {
 }
 
 /**
- * Starts the guest, or sees that an earlier life has. The journal says so first: after that only a start that certainly
- * changed nothing can be undone.
+ * Starts the guest, or sees that an earlier life has. The journal says so first, and from then on nobody undoes it, unless it
+ * is certain that nothing was written. When fulfilled others may start the guest too.
  */
-async function boot({ context, guests, task, signal }: RestoreNeeds): Promise<void> {
-	const { hypervisor } = context;
+async function boot(needs: RestoreNeeds): Promise<void> {
+	const { context, guests, task, signal, hold } = needs;
 	const { spec, epoch } = task.facts;
-	const writtenBytes = async () => {
-		const volumes = restoredVolumes(context, task.facts).map((volume) => hypervisor.inspectVolume(volume));
-		return (await Promise.all(volumes)).reduce((sum, { allocatedBytes }) => sum + allocatedBytes, 0);
-	};
-	const isInDoubt = task.mayHaveRun;
 	await task.begin("boot");
-	const beforeBytes = isInDoubt ? null : await writtenBytes();
-	if (!isInDoubt) await task.note({ type: "booting" });
+	if (signal.aborted) throw signal.reason;
+	if (!task.mayHaveRun) {
+		await task.note({ type: "booting" });
+		if (signal.aborted) {
+			// A cancel that came before that line was durable was not refused, and nothing was started yet.
+			await task.note({ type: "notBooted" });
+			throw signal.reason;
+		}
+	}
 	try {
-		// A cancel that came before the line above was durable was not refused.
-		if (signal.aborted) throw signal.reason;
 		// One that runs may be held by its storage just now, and is not started then.
-		if ((await hypervisor.inspect(spec.id)).state === "absent") await guests.start(spec.id, epoch);
+		if ((await context.hypervisor.inspect(spec.id)).state === "absent") await guests.start(spec.id, epoch, hold.own);
 	} catch (thrown) {
-		const isAbsent = (await hypervisor.inspect(spec.id)).state === "absent";
-		const afterBytes = isAbsent ? await writtenBytes().catch(() => null) : null;
-		if (afterBytes !== null && afterBytes === beforeBytes) await task.note({ type: "notBooted" });
+		await clearDoubt(needs);
 		throw thrown;
 	}
 	await task.note({ type: "booted", afterMs: task.elapsedMs });
+	hold.letGo();
+}
+
+/** Notes that a guest that may have run has not, where that is certain. Not certain, or it cannot be known now: no change. */
+async function clearDoubt({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {
+	if (!task.mayHaveRun || task.has("booted")) return;
+	// In its turn: nobody gives it a process or ends one meanwhile.
+	await context.queue.run(task.facts.spec.id, async () => {
+		if (await isUntouched(context, task.facts).catch(() => false)) await task.note({ type: "notBooted" });
+	});
+}
+
+/**
+ * The guest has no process, and its volumes have nothing that it could have written. A volume that was here before and is
+ * not restored proves nothing: it has what it had.
+ */
+async function isUntouched({ hypervisor, places }: AgentContext, facts: RestoreFacts): Promise<boolean> {
+	const { spec, before, volumes } = facts;
+	if ((await hypervisor.inspect(spec.id)).state !== "absent") return false;
+	const kept = new Set(before?.volumes.map(({ id }) => id));
+	for (const { to } of volumes) kept.delete(to);
+	for (const location of places.volumes(spec)) {
+		if (!kept.has(location.volumeId) && (await hypervisor.holdsData(location))) return false;
+	}
+	return true;
 }
 
 export async function finishInstant({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {
@@ -138,23 +165,33 @@ export async function undoInstant({
 	const { spec, epoch, before } = task.facts;
 	const { hypervisor, store } = context;
 	const volumes = restoredVolumes(context, task.facts);
-	// Under a higher grant the guest is somebody else's since: of an undo that could not end, nothing of it is touched.
-	const isOvertaken = (store.get(spec.id)?.record?.highestEpoch ?? 0) > epoch;
-	if (!task.has("placing") || isOvertaken) return dropMade(volumes);
-	await hypervisor.powerOff(spec.id);
-	await guests.refresh(spec.id);
-	const stored = store.get(spec.id);
-	const isOwner = stored?.record.role === "owner";
-	if (isOwner) await store.writeRun(spec.id, { desired: "stopped" });
-	await takeBack(volumes, new Set(before?.volumes.map(({ id }) => id)));
-	if (before) {
-		if (isOwner) await store.writeSpec(before);
-	} else if (isOwner || stored?.spec) {
+	if (!task.has("placing")) return dropMade(volumes);
+	// In its turn: a start that is under way has ended, and none begins under the volumes that go.
+	const isToBeDeleted = await context.queue.run(spec.id, async () => {
+		// Under a higher grant the guest is somebody else's since: of an undo that could not end, nothing of it is touched.
+		const isOvertaken = (store.get(spec.id)?.record?.highestEpoch ?? 0) > epoch;
+		if (isOvertaken) {
+			await dropMade(volumes);
+			return false;
+		}
+		await hypervisor.powerOff(spec.id);
+		await guests.refresh(spec.id);
+		const stored = store.get(spec.id);
+		const isOwner = stored?.record.role === "owner";
+		if (isOwner) await store.writeRun(spec.id, { desired: "stopped" });
+		await takeBack(volumes, new Set(before?.volumes.map(({ id }) => id)));
+		if (before && isOwner) await store.writeSpec(before);
+		if (before || (!isOwner && !stored?.spec)) return false;
 		// Cut off between the grant and the spec: only what is known can be deleted.
 		if (!stored.spec) await store.writeSpec(spec);
-		await guests.delete(spec.id, epoch, hold.own);
-	}
+		return true;
+	});
+	if (isToBeDeleted) await guests.delete(spec.id, epoch, hold.own).catch(unlessGone);
 	await guests.refresh(spec.id);
+}
+
+function unlessGone(thrown: unknown): void {
+	if (asSternaError(thrown).code !== "not_found") throw thrown;
 }
 
 /** Copies what is missing whenever the guest runs; a guest that is stopped meanwhile is filled on when it is started again. */

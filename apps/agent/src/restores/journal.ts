@@ -33,7 +33,7 @@ export const RestoreEntry = z.discriminatedUnion("type", [
 	z.strictObject({ type: z.literal("placing"), at: TimestampMs }),
 	/** The guest is started next: from here on it may have run, until `notBooted` says that it has not. */
 	z.strictObject({ type: z.literal("booting"), at: TimestampMs }),
-	/** The start failed, there is no process, and the volumes hold nothing that was not in them before. */
+	/** There is no process, and the volumes hold nothing yet: whether it was started or not, nothing of it would be lost. */
 	z.strictObject({ type: z.literal("notBooted"), at: TimestampMs }),
 	z.strictObject({ type: z.literal("booted"), at: TimestampMs, afterMs: z.number().min(0) }),
 	z.strictObject({ type: z.literal("proved"), at: TimestampMs, afterMs: z.number().min(0) }),

@@ -118,7 +118,8 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 				return await attempt(task);
 			} catch (thrown) {
 				const isAway = asSternaError(thrown).code === "unavailable";
-				if (signal.aborted || (!isAway && waitsFor === "away")) throw thrown;
+				if (signal.aborted) throw signal.reason;
+				if (!isAway && waitsFor === "away") throw thrown;
 				await delay(pauseMs, undefined, { signal }).catch(() => {});
 				pauseMs = isAway ? probeEveryMs : Math.min(pauseMs * 2, longestPauseMs);
 			}

@@ -7,6 +7,7 @@ import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId, newId, type PointId, RestoreId, VolumeId } from "@sterna/shared/ids";
 import type { Input } from "@sterna/shared/protocol/commands";
 import { formatRepositoryKey } from "@sterna/shared/repository-key";
+import { TiB } from "@sterna/shared/units";
 import { afterAll, beforeAll, expect, onTestFailed, test } from "vitest";
 import { SavingHost, until } from "../backups/testing/saving-host.ts";
 
@@ -127,6 +128,20 @@ test("an instant restore runs at once and has everything in the end", async () =
 	await host.call("guest.start", { guestId: spec.id, epoch: 1 });
 	await countsOn(spec);
 	await powerOff(spec);
+});
+
+test("an instant restore over a guest whose QEMU refuses to start is undone: the guest has its old volumes again", async () => {
+	failing();
+	const pool = join(host.dataDir, "pools", "local");
+	const [spec, before] = [{ ...saved, memoryBytes: 4 * TiB }, await readdir(pool)];
+	const restoreId = await restore(spec, "instant", { epoch: 3 });
+	const report = await host.restoreEnded(restoreId);
+	expect(report).toMatchObject({ state: "failed", error: { code: "unavailable" } });
+	expect(report.journal.map(({ text }) => text)).toContain("the guest did not start: its volumes hold nothing yet");
+	expect(await readdir(pool)).toEqual(before);
+	expect((await diskOf(saved)).equals(content)).toBe(true);
+	await host.call("guest.start", { guestId: saved.id, epoch: 3 });
+	await powerOff(saved, 3);
 });
 
 test("an instant restore whose agent is killed goes on in its next life, and the guest never notices", async () => {

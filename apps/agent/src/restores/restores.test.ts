@@ -1,3 +1,4 @@
+import { renameSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SimulatedHypervisor } from "@sterna/hypervisor/simulated/driver";
@@ -63,7 +64,7 @@ async function server() {
 	const pool = async () => (await readdir(join(dataDir, "pools", "local"))).sort();
 	/** Who holds points in the repository, by id. */
 	const readers = async () => readdir(join(repositories[0]?.path ?? "", "readers")).catch(() => []);
-	return { live, pool, readers, reboot };
+	return { live, pool, readers, reboot, nas: repositories[0]?.path ?? "" };
 }
 
 async function savedPoint({ guests, services }: Life) {
@@ -119,6 +120,14 @@ async function expectNothingLeft(life: Life, order: Order, before: string[], poo
 	expect(life.guests.view(order.spec.id)).toBeNull();
 	expect(life.context.holds.refusal(order.spec.id, "start")).toBeNull();
 	expect(await pool()).toEqual(before);
+}
+
+/** Fulfilled when something that the restored guest wrote is in its volumes. */
+async function writes({ driver }: Life, { spec }: Order) {
+	await vi.waitFor(async () => expect((await driver.stats(spec.id)).diskWrites).toBeGreaterThan(0), 5_000);
+	// A simulated guest's volumes have what it counted whenever its state changes.
+	await driver.pause(spec.id);
+	await driver.resume(spec.id);
 }
 
 /** Begins it in a life that is going to end, and waits for that end. */
@@ -190,8 +199,9 @@ describe("an instant restore to a new guest that is cut off", () => {
 		const first = await live();
 		const order = orderOf(await savedPoint(first));
 		const start = first.guests.start.bind(first.guests);
-		vi.spyOn(first.guests, "start").mockImplementation(async (guestId, epoch) => {
-			await start(guestId, epoch);
+		vi.spyOn(first.guests, "start").mockImplementation(async (...given) => {
+			await start(...given);
+			await writes(first, order);
 			return first.die();
 		});
 		await cutOff(first, order);
@@ -204,16 +214,19 @@ describe("an instant restore to a new guest that is cut off", () => {
 });
 
 describe("an instant restore to a new guest", () => {
-	test("whose guest certainly did not start leaves nothing", async () => {
-		const { live, pool } = await server();
-		const life = await live();
-		const order = orderOf(await savedPoint(life));
-		const before = await pool();
-		life.driver.faults.failAt("startFrom");
-		await life.services.restores.start(order);
-		expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
-		await expectNothingLeft(life, order, before, pool);
-	});
+	test.each(["startFrom", "launch"] as const)(
+		"whose guest certainly did not start leaves nothing (%s)",
+		async (fault) => {
+			const { live, pool } = await server();
+			const life = await live();
+			const order = orderOf(await savedPoint(life));
+			const before = await pool();
+			life.driver.faults.failAt(fault);
+			await life.services.restores.start(order);
+			expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
+			await expectNothingLeft(life, order, before, pool);
+		},
+	);
 
 	test("whose guest ran although its start failed goes on", async () => {
 		const { live } = await server();
@@ -228,27 +241,145 @@ describe("an instant restore to a new guest", () => {
 		const { live } = await server();
 		const life = await live();
 		const order = orderOf(await savedPoint(life));
-		const inspect = life.driver.inspectVolume.bind(life.driver);
-		let writtenBytes = 0;
-		vi.spyOn(life.driver, "inspectVolume").mockImplementation(async (location) => {
-			const report = await inspect(location);
-			writtenBytes += 512;
-			return { ...report, allocatedBytes: report.allocatedBytes + writtenBytes };
+		const start = life.guests.start.bind(life.guests);
+		life.driver.faults.failAt("startFrom", { when: "after" });
+		vi.spyOn(life.guests, "start").mockImplementationOnce(async (...given) => {
+			await start(...given).catch(() => {});
+			await writes(life, order);
+			await life.driver.crash(order.spec.id);
+			throw new SternaError("timeout", "it did not come up in time");
 		});
-		life.driver.faults.failAt("startFrom");
 		await life.services.restores.start(order);
 		expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed" });
 	});
 
-	test("that is cancelled just before its guest starts is undone", async () => {
+	test.each(["phaseBegan:boot", "booting"])("that is cancelled at the line %s is undone", async (line) => {
 		const { live, pool } = await server();
 		const life = await live();
 		const order = orderOf(await savedPoint(life));
-		life.at("booting", () => void life.services.restores.cancel(order.restoreId));
+		vi.spyOn(life.driver, "holdsData").mockRejectedValue(new SternaError("timeout", "the disk is slow"));
+		life.at(line, () => void life.services.restores.cancel(order.restoreId));
 		const before = await pool();
 		await life.services.restores.start(order);
 		expect(await ended(life, order.restoreId)).toMatchObject({ state: "cancelled" });
 		await expectNothingLeft(life, order, before, pool);
+	});
+});
+
+describe("an instant restore whose guest somebody starts by hand", () => {
+	test("while the repository is away keeps that start away, and runs when the repository is back", async () => {
+		const { live, nas } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		life.at("placing", () => renameSync(nas, `${nas}-away`));
+		await life.services.restores.start(order);
+		await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 5_000);
+		await expect(life.guests.start(order.spec.id, 1)).rejects.toMatchObject({ code: "conflict" });
+		renameSync(`${nas}-away`, nas);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed", error: null });
+	});
+
+	test("just before it does so itself completes", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		let byHand: Promise<unknown> = Promise.resolve();
+		life.at("phaseBegan:boot", () => {
+			byHand = life.guests.start(order.spec.id, 1).catch((thrown: unknown) => thrown);
+		});
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed", error: null });
+		expect(await byHand).toMatchObject({ code: "conflict" });
+		expect(life.guests.view(order.spec.id)?.state).toBe("running");
+	});
+});
+
+describe("an instant restore over a guest that is here", () => {
+	test("whose start fails with its volumes in place gives the guest its old ones back", async () => {
+		const { live, pool } = await server();
+		const life = await live();
+		const from = await savedPoint(life);
+		const before = await pool();
+		const volumes = from.saved.volumes.map(({ id }) => ({ from: id, to: id }));
+		life.driver.faults.failAt("launch");
+		const order = { ...orderOf(from), spec: from.saved, epoch: 2, volumes };
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
+		expect(await pool()).toEqual(before);
+		await life.guests.start(from.saved.id, 2);
+	});
+});
+
+describe("an instant restore of which it is not known whether its guest ran", () => {
+	/** Killed between the line and the start, in its next life. */
+	const inDoubt = async (prepare: (guests: Guests) => void = () => {}) => {
+		const { live, pool, nas } = await server();
+		const first = await live();
+		const from = await savedPoint(first);
+		const order = orderOf(from);
+		const before = await pool();
+		await cutOff(first, order, "booting");
+		return { order, before, pool, nas, live: () => live(prepare) };
+	};
+
+	test("is undone when its start fails for good and nothing was written", async () => {
+		const { live, pool, order, before } = await inDoubt((guests) => {
+			vi.spyOn(guests, "start").mockRejectedValue(new SternaError("no_capacity", "there is no memory"));
+		});
+		const life = await live();
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
+		await expectNothingLeft(life, order, before, pool);
+	});
+
+	test("can be cancelled while its repository is away, when nothing was written", async () => {
+		const { live, pool, order, before, nas } = await inDoubt();
+		renameSync(nas, `${nas}-away`);
+		const life = await live();
+		await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 5_000);
+		await life.services.restores.cancel(order.restoreId);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "cancelled" });
+		await expectNothingLeft(life, order, before, pool);
+	});
+
+	test("says so to whoever cancels it", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		const refused = Promise.withResolvers<unknown>();
+		vi.spyOn(life.driver, "startFrom").mockImplementationOnce(async () => {
+			await life.services.restores.cancel(order.restoreId).then(refused.resolve, refused.resolve);
+			throw new SternaError("unavailable", "it does not start");
+		});
+		await life.services.restores.start(order);
+		expect(await refused.promise).toMatchObject({
+			code: "wrong_state",
+			message: expect.stringMatching(/may have started/),
+		});
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
+	});
+});
+
+describe("an undo", () => {
+	test("of a guest that somebody else has deleted is done", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		life.driver.faults.failAt("startFrom");
+		vi.spyOn(life.guests, "delete").mockRejectedValue(new SternaError("not_found", "the guest is not on this host"));
+		await life.services.restores.start(order);
+		expect(await ended(life, order.restoreId)).toMatchObject({ state: "failed" });
+	});
+
+	test("that is tried again says once why", async () => {
+		const { live } = await server();
+		const life = await live();
+		const order = orderOf(await savedPoint(life));
+		life.driver.faults.failAt("startFrom");
+		const hangs = new SternaError("unavailable", "the disk hangs");
+		vi.spyOn(life.guests, "delete").mockRejectedValueOnce(hangs).mockRejectedValueOnce(hangs);
+		await life.services.restores.start(order);
+		const { journal } = await ended(life, order.restoreId);
+		expect(journal.filter(({ text }) => text.includes("the disk hangs"))).toHaveLength(1);
 	});
 });
 

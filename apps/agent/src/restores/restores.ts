@@ -98,13 +98,7 @@ export class Restores implements RestoreService {
 		if (task.ended === "cancelled") return task.report();
 		if (task.ended) throw new SternaError("wrong_state", `the restore is ${task.ended}; there is nothing to cancel`);
 		if (task.onlyForward) {
-			const isFilled = task.facts.mode === "copy" || task.has("filled");
-			throw new SternaError(
-				"wrong_state",
-				isFilled
-					? "the guest is restored already and can only go forward"
-					: "the guest has started and its data is still coming; what it wrote since would be lost",
-			);
+			throw new SternaError("wrong_state", whyOnlyForward(task));
 		}
 		task.cancel.abort(new SternaError("cancelled", "the restore was cancelled"));
 		return task.report();
@@ -338,13 +332,15 @@ export class Restores implements RestoreService {
 	/** Tried for as long as it takes, the guest held meanwhile; when the agent ends, its next life goes on. */
 	async #undoFor(task: RestoreTask, hold: RestoreHold): Promise<void> {
 		const { signal } = this.#life;
+		let told = "";
 		for (let pauseMs = undoPausesMs.first; ; pauseMs = Math.min(pauseMs * 2, undoPausesMs.longest)) {
 			try {
 				return await this.#undo({ ...this.#needsBase(), task, hold });
 			} catch (thrown) {
 				const err = asSternaError(thrown);
 				this.#log.warn({ restoreId: task.facts.restoreId, err }, "a restore is not undone yet");
-				task.remark(`what it made could not be removed yet: ${err.message}`);
+				if (err.message !== told) task.remark(`what it made could not be removed yet: ${err.message}`);
+				told = err.message;
 				await delay(pauseMs, undefined, { signal });
 			}
 		}
@@ -385,4 +381,10 @@ export class Restores implements RestoreService {
 			this.#endedAtMs.delete(restoreId);
 		}
 	}
+}
+
+function whyOnlyForward(task: RestoreTask): string {
+	if (task.facts.mode === "copy" || task.has("filled")) return "the guest is restored already and can only go forward";
+	const started = task.has("booted") ? "has started" : "may have started";
+	return `the guest ${started} and its data is still coming; what it wrote since would be lost`;
 }

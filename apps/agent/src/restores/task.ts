@@ -162,7 +162,7 @@ function sentence(entry: RestoreEntry): string | null {
 		case "placing":
 			return "the restored volumes take their place";
 		case "notBooted":
-			return "the guest did not start, and has written nothing";
+			return "the guest did not start: its volumes hold nothing yet";
 		case "booted":
 			return `the guest runs after ${Math.round(entry.afterMs)} ms`;
 		case "proved":
