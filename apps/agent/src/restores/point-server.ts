@@ -37,7 +37,7 @@ export interface ServePoint {
 	waitsFor: "away" | "anything";
 	/** Ends that waiting. */
 	signal: AbortSignal;
-	/** The repository does not answer (a sentence), or answers again (null). */
+	/** The repository does not answer or a part of the point is lost (a sentence), or it answers again (null). */
 	onAway(reason: string | null): void;
 	onServed(bytes: number): void;
 }
@@ -51,7 +51,7 @@ interface Opened {
 export interface PointServer {
 	/** Fulfilled when the repository answers; at once when it does. Ends early when `signal` aborts. */
 	isThere(signal: AbortSignal): Promise<void>;
-	/** What a person should know before all: a part of the point that cannot be read because it is damaged. Null: none was met. */
+	/** What a person should know before all: a part of the point that cannot be read because it is damaged or removed. Null: none was met. */
 	readonly damage: SternaError | null;
 	close(): Promise<void>;
 }
@@ -66,6 +66,7 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 	let isServing = false;
 	let away = false;
 	let damage: SternaError | null = null;
+	let removed: SternaError | null = null;
 
 	const open = () => {
 		const access = serve.access();
@@ -95,7 +96,7 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 		away = reason !== null;
 		serve.onAway(reason);
 	};
-	/** One try. What is damaged stays damaged; everything else may be well again later. */
+	/** One try. What is damaged or removed stays so; everything else may be well again later. */
 	const attempt = async <Result>(task: (opened: Opened) => Promise<Result>): Promise<Result> => {
 		try {
 			const result = await task(await open());
@@ -103,8 +104,10 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 			return result;
 		} catch (thrown) {
 			const error = asSternaError(thrown);
-			if (error.code === "invalid" && isServing) damage = error;
-			else setAway(`the repository does not answer: ${error.message}`.slice(0, 300));
+			if (isServing && (error.code === "invalid" || error === removed)) {
+				damage = error;
+				serve.onAway(error.message.slice(0, 300));
+			} else setAway(`the repository does not answer: ${error.message}`.slice(0, 300));
 			throw error;
 		}
 	};
@@ -126,7 +129,17 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 		}
 	};
 	const read = async (volumeId: VolumeId, offset: number, lengthBytes: number): Promise<Uint8Array> => {
-		const task = ({ reader }: Opened) => reader.read(volumeId, offset, lengthBytes);
+		const task = async ({ reader, repository }: Opened) => {
+			try {
+				return await reader.read(volumeId, offset, lengthBytes);
+			} catch (thrown) {
+				const error = asSternaError(thrown);
+				// Removed, but only where the repository itself is at its place: a folder that is not mounted has nothing either.
+				if (error.code !== "not_found" || !(await isAtItsPlace(repository))) throw error;
+				removed ??= error;
+				throw removed;
+			}
+		};
 		if (manner === "patient") return insist(task, ended.signal);
 		return within(attempt(task), () => setAway(`the repository has not answered for ${answerWithinMs} ms`));
 	};
@@ -167,6 +180,11 @@ export async function servePoint(serve: ServePoint): Promise<PointServer> {
 			await opened?.then((last) => last.close()).catch(() => {});
 		},
 	};
+}
+
+async function isAtItsPlace({ storage }: Repository): Promise<boolean> {
+	const sizeBytes = await storage.size("config").catch(() => null);
+	return sizeBytes !== null;
 }
 
 async function within<Result>(work: Promise<Result>, onLate: () => void): Promise<Result> {

@@ -13,6 +13,7 @@ import { completeConfig } from "../config.ts";
 import type { AgentContext } from "../context.ts";
 import { guestSpec, joinedServer, testConsole, testFolder } from "../fixtures/test-agent.ts";
 import type { Guests } from "../guests/lifecycle.ts";
+import { Repositories } from "../repositories/repositories.ts";
 import { createSavingServices, type SavingServices } from "../saving.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -397,6 +398,30 @@ test("a restore holds its point in the repository until it has ended", async () 
 	expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed" });
 	expect(during).toEqual([order.restoreId]);
 	await vi.waitFor(async () => expect(await readers()).toEqual([]));
+});
+
+test("a point that was removed while a guest is filled from it is told as that, not as a repository that is away", async () => {
+	const { live } = await server();
+	const life = await live();
+	const order = orderOf(await savedPoint(life));
+	const { lease } = Repositories.prototype;
+	vi.spyOn(Repositories.prototype, "lease").mockImplementation(async function (this: Repositories, access) {
+		const leased = await lease.call(this, access);
+		// One repository for all that lease it.
+		if (vi.isMockFunction(leased.repository.openPoint)) return leased;
+		const openPoint = leased.repository.openPoint.bind(leased.repository);
+		vi.spyOn(leased.repository, "openPoint").mockImplementation(async (...given) => {
+			const reader = await openPoint(...given);
+			const removed = new SternaError("not_found", "the recovery point was removed while it was read");
+			vi.spyOn(reader, "read").mockRejectedValue(removed);
+			return reader;
+		});
+		return leased;
+	});
+	await life.services.restores.start(order);
+	await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 5_000);
+	const { journal } = reportOf(life, order.restoreId) ?? { journal: [] };
+	expect(journal.at(-1)?.text).toBe("the recovery point was removed while it was read");
 });
 
 describe("a copied guest", () => {
