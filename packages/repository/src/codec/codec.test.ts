@@ -17,7 +17,7 @@ test.skipIf(getuid?.() !== 0)(
 	async () => {
 		const codec = startCodec();
 		try {
-				const hashKey = createSecretKey(randomBytes(32));
+			const hashKey = createSecretKey(randomBytes(32));
 			await codec.hash({ is: "hash", hashKey, blockSizeBytes: 65_536, content: new Uint8Array(65_536) });
 			expect(Math.max(...nicenesses())).toBe(10);
 			const nothing = () => new Uint8Array(0);
