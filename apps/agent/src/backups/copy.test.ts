@@ -51,7 +51,7 @@ test("a disk is written in rising order, whichever of its pieces arrives first",
 test("what has arrived is written and told while the next piece waits for its turn", async () => {
 	let turns = 0;
 	const { seen } = scene({ turn: async () => (++turns > 2 ? never() : undefined) });
-	await vi.waitFor(() => expect(seen.readBytes).toBe(2 * MiB));
+	await vi.waitFor(() => expect(seen.readBytes).toBe(2 * MiB), 20_000);
 });
 
 test("a connection that is lost is heard at once, also while the next piece waits for its turn", async () => {

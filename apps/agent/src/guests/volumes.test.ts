@@ -203,7 +203,7 @@ describe.each([[true], [false]])("of a guest that runs (%s)", (runs) => {
 					await doomed.hypervisor.close();
 
 					const next = await live();
-					await vi.waitFor(() => expect(next.holds.refusal(spec.id, "start")).toBeNull());
+					await vi.waitFor(() => expect(next.holds.refusal(spec.id, "start")).toBeNull(), 20_000);
 					const now = next.spec(spec.id) ?? spec;
 					expect((await files()).sort()).toEqual(filesOf(now));
 					for (const [index, location] of next.places.volumes(now).entries()) {

@@ -84,7 +84,7 @@ async function savedPoint({ guests, services }: Life) {
 	await services.backups.start({ access, pointId, guestId: saved.id, epoch: 1, options });
 	await vi.waitFor(
 		() => expect(services.backups.reports().find((one) => one.pointId === pointId)?.state).toBe("completed"),
-		10_000,
+		30_000,
 	);
 	await guests.powerOff(saved.id, 1);
 	return { access, pointId, saved };
@@ -114,7 +114,7 @@ const ended = (life: Life, restoreId: RestoreId): Promise<RestoreReport> =>
 			if (!report || !endedTaskStates.includes(report.state)) throw new Error(`it is ${JSON.stringify(report)}`);
 			return report;
 		},
-		{ timeout: 10_000, interval: 10 },
+		{ timeout: 30_000, interval: 10 },
 	);
 /** The whole truth about a restore that ended: its guest is whole here, or as if it had never been. */
 async function expectNothingLeft(life: Life, order: Order, before: string[], pool: () => Promise<string[]>) {
@@ -125,7 +125,7 @@ async function expectNothingLeft(life: Life, order: Order, before: string[], poo
 
 /** Fulfilled when something that the restored guest wrote is in its volumes. */
 async function writes({ driver }: Life, { spec }: Order) {
-	await vi.waitFor(async () => expect((await driver.stats(spec.id)).diskWrites).toBeGreaterThan(0), 5_000);
+	await vi.waitFor(async () => expect((await driver.stats(spec.id)).diskWrites).toBeGreaterThan(0), 20_000);
 	// A simulated guest's volumes have what it counted whenever its state changes.
 	await driver.pause(spec.id);
 	await driver.resume(spec.id);
@@ -173,7 +173,10 @@ describe("an instant restore to a new guest that is cut off", () => {
 		const second = await live((guests) => {
 			vi.spyOn(guests, "delete").mockRejectedValue(new SternaError("unavailable", "the disk hangs"));
 		});
-		await vi.waitFor(() => expect(reportOf(second, order.restoreId)?.journal.at(-1)?.text).toMatch(/the disk hangs/));
+		await vi.waitFor(
+			() => expect(reportOf(second, order.restoreId)?.journal.at(-1)?.text).toMatch(/the disk hangs/),
+			20_000,
+		);
 		expect(reportOf(second, order.restoreId)?.state).toBe("undoing");
 		await expect(second.guests.start(order.spec.id, 1)).rejects.toMatchObject({ code: "conflict" });
 		await second.close();
@@ -274,7 +277,7 @@ describe("an instant restore whose guest somebody starts by hand", () => {
 		const order = orderOf(await savedPoint(life));
 		life.at("placing", () => renameSync(nas, `${nas}-away`));
 		await life.services.restores.start(order);
-		await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 5_000);
+		await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 20_000);
 		await expect(life.guests.start(order.spec.id, 1)).rejects.toMatchObject({ code: "conflict" });
 		renameSync(`${nas}-away`, nas);
 		expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed", error: null });
@@ -336,7 +339,7 @@ describe("an instant restore of which it is not known whether its guest ran", ()
 		const { live, pool, order, before, nas } = await inDoubt();
 		renameSync(nas, `${nas}-away`);
 		const life = await live();
-		await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 5_000);
+		await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 20_000);
 		await life.services.restores.cancel(order.restoreId);
 		expect(await ended(life, order.restoreId)).toMatchObject({ state: "cancelled" });
 		await expectNothingLeft(life, order, before, pool);
@@ -397,7 +400,7 @@ test("a restore holds its point in the repository until it has ended", async () 
 	await life.services.restores.start(order);
 	expect(await ended(life, order.restoreId)).toMatchObject({ state: "completed" });
 	expect(during).toEqual([order.restoreId]);
-	await vi.waitFor(async () => expect(await readers()).toEqual([]));
+	await vi.waitFor(async () => expect(await readers()).toEqual([]), 20_000);
 });
 
 test("a point that was removed while a guest is filled from it is told as that, not as a repository that is away", async () => {
