@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { BackupScene } from "./testing/backup-scene.ts";
+import { BackupScene, toNew } from "./testing/backup-scene.ts";
 import { codeOf, until } from "./testing/console-process.ts";
 
 // What becomes of restores and upkeep when their host, or the database, lets them down.
@@ -20,14 +20,8 @@ afterEach(() => {
 	scene.fleet.places.restoresWait = false;
 });
 
-const toNew = (name: string) => ({ kind: "new" as const, name, connectNetworks: false });
-const ended = (id: string) =>
-	until("the restore's end", async () => {
-		const restore = await scene.api.restores.get.query({ id });
-		return restore.endedAt !== null && restore;
-	});
-const guestNamed = async (name: string) =>
-	(await scene.api.guests.list.query({ filter: name })).rows.find((guest) => guest.name === name);
+const ended = (id: string) => scene.restoreEnded(id);
+const guestNamed = (name: string) => scene.guestNamed(name);
 
 describe("an end that the database does not take", () => {
 	test.each(["restores", "upkeeps"])("of %s is told again, and is the end then", async (table) => {

@@ -1,7 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import { type GuestId, VolumeId } from "@sterna/shared/ids";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { BackupScene } from "./testing/backup-scene.ts";
+import { BackupScene, toNew } from "./testing/backup-scene.ts";
 import { Browser, codeOf, until } from "./testing/console-process.ts";
 
 let scene: BackupScene;
@@ -24,14 +24,8 @@ afterEach(() => {
 	scene.fleet.places.restoresWait = false;
 });
 
-const toNew = (name: string) => ({ kind: "new" as const, name, connectNetworks: false });
-const ended = (id: string) =>
-	until("the restore's end", async () => {
-		const restore = await scene.api.restores.get.query({ id });
-		return restore.endedAt !== null && restore;
-	});
-const guestNamed = async (name: string) =>
-	(await scene.api.guests.list.query({ filter: name })).rows.find((guest) => guest.name === name);
+const ended = (id: string) => scene.restoreEnded(id);
+const guestNamed = (name: string) => scene.guestNamed(name);
 
 describe("to a new guest", () => {
 	test("the plan names the hosts, the steps and the new identity, and changes nothing", async () => {

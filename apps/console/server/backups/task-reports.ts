@@ -7,15 +7,14 @@ interface Task {
 }
 
 /**
- * The order in which what is said of tasks is taken in, and which tasks a host's silence about them ends. An agent's answer and its stream of reports come by different ways
- * and each is written to the database: without turns an earlier word could be written after a later one, and a task that has
- * ended would stand as running for ever.
+ * The order in which what is said of tasks is taken in, and which tasks a host's silence about them ends. An agent's answer and
+ * its stream of reports come by different ways and each is written to the database: without turns an earlier word could be
+ * written after a later one, and a task that has ended would stand as running for ever.
  */
 export class TaskReports<Id extends string, Open extends Task> {
 	readonly #open: ReadonlyMap<Id, Open>;
 	readonly #turns = new Map<Id, Promise<void>>();
 	readonly #newest = new Map<Id, { hostId: HostId; generation: number }>();
-
 	/** How often each host has gone: generations that were counted before say nothing about those after. */
 	readonly #departures = new Map<HostId, number>();
 	/** What each host had taken on when it connected. */

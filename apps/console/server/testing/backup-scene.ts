@@ -9,6 +9,9 @@ import { Fleet, ScriptedAgent } from "./scripted-agent.ts";
 
 const folder = (name: string) => ({ name, capacityBytes: 100 * GiB, freeBytes: 90 * GiB });
 
+/** A restore's target that is a guest of its own, without networks. */
+export const toNew = (name: string) => ({ kind: "new" as const, name, connectNetworks: false });
+
 /** A console with two hosts that offer the folder `backups`, the first also `alone`; the demo's way to set the clock is open. */
 export class BackupScene {
 	readonly console: ConsoleProcess;
@@ -131,6 +134,19 @@ export class BackupScene {
 		} finally {
 			await client.end();
 		}
+	}
+
+	/** The restore as it is when it has ended, however that was. */
+	restoreEnded(id: string) {
+		return until("the restore's end", async () => {
+			const restore = await this.api.restores.get.query({ id });
+			return restore.endedAt !== null && restore;
+		});
+	}
+
+	/** Undefined: no guest has the name. */
+	async guestNamed(name: string) {
+		return (await this.api.guests.list.query({ filter: name })).rows.find((guest) => guest.name === name);
 	}
 
 	/** Sets the schedules' clock to `at`. */
