@@ -16,6 +16,7 @@ import { dataFolderMode, makeFolderDurably } from "./durable-file.ts";
 import { damageFindings } from "./guests/damage.ts";
 import { DiskErrors } from "./guests/disk-errors.ts";
 import { GuestHolds } from "./guests/holds.ts";
+import { lackingHold } from "./guests/lacking.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
 import { GuestStore } from "./guests/store.ts";
@@ -138,7 +139,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 	};
 	const base = { hostId, dataDir, bootId, config, clock, log, hypervisor, store, places, peers, credentials, facts };
 	const queue = new GuestQueue();
-	const holds = new GuestHolds();
+	const holds = new GuestHolds((guestId) => lackingHold(store.get(guestId)?.run));
 	const tasksChanged = {
 		migrationChanged: report.setMigration.bind(report),
 		backupChanged: report.setBackup.bind(report),

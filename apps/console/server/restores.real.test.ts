@@ -127,6 +127,23 @@ describe("one that waits for its repository", () => {
 	});
 });
 
+describe("one that never gets there", () => {
+	test("is ended by an admin: its guest stays, and the log says what it has", async () => {
+		const { api, fleet } = scene;
+		fleet.places.restoresWait = true;
+		const { id } = await api.restores.start.mutate({ pointId, mode: "instant", target: toNew("web-9") });
+		await until("it can be given up", async () => {
+			const { giveUpRefusal, state } = await api.restores.get.query({ id });
+			return state === "waiting" && giveUpRefusal === null;
+		});
+		await api.restores.giveUp.mutate({ id });
+		expect(await ended(id)).toMatchObject({ state: "failed" });
+		expect((await guestNamed("web-9"))?.state).toBe("stopped");
+		expect(await scene.eventKinds(id)).toEqual(["restore.failed", "restore.giveUpRequested", "restore.started"]);
+		expect(await codeOf(api.restores.giveUp.mutate({ id }))).toBe("wrong_state");
+	});
+});
+
 describe("over an existing guest", () => {
 	test("a running one is refused", async () => {
 		const request = { pointId, mode: "copy", target: { kind: "over" } } as const;

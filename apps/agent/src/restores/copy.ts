@@ -1,4 +1,5 @@
 import { asSternaError } from "@sterna/shared/errors";
+import { noteBrought } from "./give-up.ts";
 import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
 import { servePoint } from "./point-server.ts";
 import { dropAside, dropMade, placeVolumes, restoredVolumes } from "./volumes.ts";
@@ -26,6 +27,7 @@ export async function finishCopy({ context, guests, task, hold }: RestoreNeeds):
 		const volumes = restoredVolumes(context, task.facts);
 		await task.begin("finish");
 		await guests.restore(spec, epoch, () => placeVolumes(volumes));
+		await noteBrought(context, task);
 		await dropAside(volumes);
 		const kept = new Set(spec.volumes.map(({ id }) => id));
 		const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];

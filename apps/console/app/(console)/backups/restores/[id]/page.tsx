@@ -9,6 +9,7 @@ import { DrillScreen } from "../../../../../components/backups/drill-screen.tsx"
 import { TaskJournal } from "../../../../../components/backups/journal.tsx";
 import { RecoveryTrend } from "../../../../../components/backups/recovery-trend.tsx";
 import { restoreTitle } from "../../../../../components/backups/restore-title.ts";
+import { StopTrying } from "../../../../../components/backups/stop-trying.tsx";
 import { standingsOf } from "../../../../../components/backups/task-phases.ts";
 import { phasesOfMode, restorePhaseWords, restoreTone } from "../../../../../components/backups/words.ts";
 import { EventsOf } from "../../../../../components/events-of.tsx";
@@ -36,6 +37,10 @@ export default function RestorePage({ params }: { params: Promise<{ id: string }
 			{(data) => <Restore restore={data} />}
 		</Answer>
 	);
+}
+
+function keepsGuest({ state, report }: RestoreView): boolean {
+	return report?.givenUp === true || (state !== "failed" && state !== "cancelled");
 }
 
 function Restore({ restore }: { restore: RestoreView }) {
@@ -74,11 +79,12 @@ function Restore({ restore }: { restore: RestoreView }) {
 				}
 				actions={
 					<>
-						{mode !== "drill" && restore.state !== "failed" && restore.state !== "cancelled" && (
+						{mode !== "drill" && keepsGuest(restore) && (
 							<Link href={`/guests/${restore.target.id}`} className={buttonClass("primary")}>
 								Open {restore.target.name}
 							</Link>
 						)}
+						<StopTrying restore={restore} />
 						<CancelRestore restore={restore} />
 					</>
 				}
