@@ -383,9 +383,16 @@ test("a guest is forgotten only some time after its host was revoked, and only b
 	expect(await forget("gone")).toBe("wrong_state");
 	await api.hosts.revoke.mutate({ hostId: gone.identity.hostId, reason: "it burnt" });
 	expect(await forget("gone")).toBe("wrong_state");
+	expect(await guest(guestId)).toMatchObject({
+		hostRevoked: true,
+		forgetRefusal: { message: expect.stringMatching(/not forgotten yet/) },
+	});
+	const many = await api.guests.forgetMany.mutate({ guestIds: [guestId] });
+	expect(many.results).toMatchObject([{ name: "gone", ok: false, cure: expect.stringMatching(/try again in/) }]);
 	await console.kill();
 	await console.inDatabase("update hosts set revoked_at = now() - interval '6 minutes' where name = 'rack3-01'");
 	await console.restart();
+	expect((await guest(guestId)).forgetRefusal).toBeNull();
 	expect(await forget("gnoe")).toBe("invalid");
 	expect(await forget("gone")).toBe("ok");
 	expect(await codeOf(guest(guestId))).toBe("not_found");

@@ -48,6 +48,10 @@ export const GuestRow = z.object({
 	remark: z.string().nullable(),
 	host: HostRef,
 	hostOnline: z.boolean(),
+	/** Why it cannot be forgotten now. Null: its host was revoked and is gone for ever. */
+	forgetRefusal: z.object({ message: z.string(), cure: z.string() }).nullable(),
+	/** Nobody believes its host again: forgetting it is the only thing that is left to do. */
+	hostRevoked: z.boolean(),
 	moving: MovingView.nullable(),
 	vcpus: z.int(),
 	memoryBytes: z.number(),
