@@ -200,6 +200,29 @@ describe("a disk that is added", () => {
 		expect(await codeOf(api.guests.attachVolume.mutate({ ...disk, id: other }))).toBe("conflict");
 	});
 
+	test.each([
+		{ what: "is there", isThere: true },
+		{ what: "is not there", isThere: false },
+	])("whose answer was lost is listed as its host has it once that is heard: it $what", async ({ isThere }) => {
+		const id = await newGuest(`with-unheard-${isThere}`);
+		const disk = { id, pool: "shared", sizeBytes: 64 * MiB, volumeId: newId(VolumeId) };
+		const [agent] = agents;
+		const report = agent?.guests.get(id);
+		const { volumes } = (await guest(id)).spec;
+		if (!agent || !report) throw new Error("the guest is not there");
+		agent.instead.set("volume.attach", new SternaError("unavailable", "the answer was lost"));
+		expect(await codeOf(api.guests.attachVolume.mutate(disk))).toBe("unavailable");
+		agent.instead.delete("volume.attach");
+		const held = isThere ? [...volumes, { id: disk.volumeId, pool: "shared", sizeBytes: 128 * MiB }] : volumes;
+		fleet.places.specs.set(id, { ...(await guest(id)).spec, volumes: held });
+		agent.setGuest({ ...report, volumes: held });
+		await until("it to be settled", async () => {
+			const [event] = (await api.events.list.query({ objectId: id })).rows;
+			return event?.kind === "guest.volumesSettled" && event.actor === "rack1-01";
+		});
+		expect((await guest(id)).spec.volumes).toEqual(held);
+	});
+
 	test("is shown no more when the host, asked again after a lost answer, refuses it and does not have it", async () => {
 		const id = await newGuest("with-refused-disk");
 		const disk = { id, pool: "shared", sizeBytes: 64 * MiB, volumeId: newId(VolumeId) };

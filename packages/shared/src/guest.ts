@@ -95,6 +95,8 @@ export const GuestReport = z.strictObject({
 	machine: z.string().nullable(),
 	/** Why the guest is in this state when that is not plain: a crash, an in-doubt hand-over. */
 	remark: z.string().max(1000).nullable(),
+	/** Its disks by the host's own record; an agent of before does not say. While a change is under way `volume.list` knows better. */
+	volumes: z.array(Volume).max(16).optional(),
 });
 export type GuestReport = z.infer<typeof GuestReport>;
 
