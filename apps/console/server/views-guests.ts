@@ -1,6 +1,7 @@
 import { Accelerator, GuestSpec, GuestState } from "@sterna/shared/guest";
 import { GuestId, MigrationId, TimestampMs } from "@sterna/shared/ids";
 import { MigrationPhase, MigrationPlan, Refusal } from "@sterna/shared/migration";
+import { VolumeMove } from "@sterna/shared/volume";
 import { z } from "zod";
 import { GuestRef, HostRef } from "./views.ts";
 
@@ -75,6 +76,8 @@ export const GuestView = GuestRow.extend({
 	createdAt: TimestampMs,
 	/** Kind of the pool of each volume on the guest's host, in the spec's order; null while the host is unknown. */
 	poolKinds: z.array(z.enum(["local", "shared"]).nullable()),
+	/** A disk on its way to another pool, as its host says now; null while there is none, or nobody hears the host. */
+	volumeMove: VolumeMove.nullable(),
 });
 export type GuestView = z.infer<typeof GuestView>;
 
