@@ -20,7 +20,7 @@ export function Pager({ page, pageSize, total, onPage }: PagerProps) {
 			className="flex items-center justify-end gap-2 border-t border-line px-3 py-2 text-sm text-soft"
 		>
 			<span>
-				{Math.min(first, total)}–{Math.min(first + pageSize - 1, total)} of {total}
+				{first > total ? "none" : `${first}–${Math.min(first + pageSize - 1, total)}`} of {total}
 			</span>
 			<Button
 				kind="quiet"
