@@ -40,11 +40,13 @@ interface PlanDialogProps {
 export function PlanDialog(props: PlanDialogProps) {
 	const { plan } = props;
 	const refusals = plan?.refusals ?? [];
-	const reason = !plan
-		? "the plan is not there yet"
-		: refusals.length > 0
-			? "something stands in the way; see above"
-			: (props.confirmRefusal ?? null);
+	const reason = props.planError
+		? "it is not known what would happen; see above"
+		: !plan
+			? "the plan is not there yet"
+			: refusals.length > 0
+				? "something stands in the way; see above"
+				: (props.confirmRefusal ?? null);
 	return (
 		<Dialog
 			open={props.open}
