@@ -114,7 +114,7 @@ export const BulkResult = z.object({
 });
 export type BulkResult = z.infer<typeof BulkResult>;
 
-/** Every other host as a target: the agent's plan, or the refusals that stand against it. */
+/** Other hosts as targets, those that fit best first: the agent's plan, or the refusals that stand against it. */
 export const MigrationPlanView = z.object({
 	guest: GuestRef,
 	source: HostRef,
@@ -126,6 +126,8 @@ export const MigrationPlanView = z.object({
 			refusals: z.array(Refusal),
 		}),
 	),
+	/** How many more hosts there are that were not asked: find one by its name. */
+	notAsked: z.int(),
 });
 export type MigrationPlanView = z.infer<typeof MigrationPlanView>;
 
