@@ -6,7 +6,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { SkeletonRows } from "../ui/skeleton.tsx";
 import { ProblemNotice } from "./problem.tsx";
 import { Refusals } from "./refusals.tsx";
-import { ended } from "./words.ts";
+import { ended, statement } from "./words.ts";
 
 export interface Plan {
 	/** Sentences of what will happen, in order. */
@@ -97,7 +97,7 @@ function PlanBody({ plan }: { plan: Plan }) {
 					<ol className="list-decimal space-y-1 pl-5 marker:text-faint">
 						{plan.steps.map((step) => (
 							<li key={step} className="wrap-anywhere">
-								{step}
+								{statement(step)}
 							</li>
 						))}
 					</ol>

@@ -8,7 +8,7 @@ import { useRoleRefusal } from "../components/me.tsx";
 import { PlacementList } from "../components/placement-list.tsx";
 import { ProblemNotice, toastProblem } from "../components/problem.tsx";
 import { useTRPC } from "../components/trpc.tsx";
-import { ended } from "../components/words.ts";
+import { ended, statement } from "../components/words.ts";
 import type { CreatePlan } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Field, TextField } from "../ui/field.tsx";
@@ -218,7 +218,7 @@ export function GuestCreateForm() {
 						{place && (
 							<ol className="list-decimal space-y-1 pl-5 marker:text-faint">
 								{plan.data.steps.map((step) => (
-									<li key={step}>{step}</li>
+									<li key={step}>{statement(step)}</li>
 								))}
 							</ol>
 						)}
