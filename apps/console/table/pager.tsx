@@ -27,7 +27,7 @@ export function Pager({ page, pageSize, total, onPage }: PagerProps) {
 				small
 				aria-label="Previous page"
 				disabledReason={page <= 1 ? "this is the first page" : null}
-				onClick={() => onPage(page - 1)}
+				onClick={() => onPage(Math.min(page - 1, pages))}
 			>
 				<ChevronLeft aria-hidden className="size-4" />
 			</Button>
