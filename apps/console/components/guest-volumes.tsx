@@ -48,7 +48,7 @@ export function GuestVolumes({ guest }: { guest: GuestView }) {
 										{name}, {formatBytes(volume.sizeBytes)} in {volume.pool}
 										{guest.poolKinds[index] && <Chip>{guest.poolKinds[index]}</Chip>}
 									</span>
-									{volumeMove?.volumeId === volume.id && <MovingDisk name={name} move={volumeMove} />}
+									{volumeMove?.volumeId === volume.id && <MovingDisk move={volumeMove} />}
 									{volume.fromImage && <span className="block text-sm text-soft">from {volume.fromImage}</span>}
 								</div>
 								<Menu

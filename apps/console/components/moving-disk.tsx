@@ -3,13 +3,13 @@ import { Meter } from "../ui/meter.tsx";
 import { amountOf } from "./words.ts";
 
 /** How far a disk is on its way to another pool. */
-export function MovingDisk({ name, move }: { name: string; move: VolumeMove }) {
+export function MovingDisk({ move }: { move: VolumeMove }) {
 	const { toPool, copiedBytes, totalBytes } = move;
 	const share = totalBytes === 0 ? null : Math.min(1, copiedBytes / totalBytes);
 	return (
 		<Meter
 			className="mt-1.5"
-			label={`${name} is moving to ${toPool}`}
+			label={`Moving to ${toPool}`}
 			share={share}
 			text={share === null ? "beginning" : `${Math.floor(share * 100)} %, ${amountOf(copiedBytes, totalBytes)}`}
 			tone="accent"
