@@ -11,7 +11,15 @@ export const { TRPCProvider, useTRPC, useTRPCClient } = createTRPCContext<AppRou
 
 /** Questions and changes go over HTTP; subscriptions share one WebSocket, opened with the first of them. */
 function makeClient() {
+	/** A browser waits up to a minute for a silent peer to answer the close; that the line is lost is known at once. */
+	class WatchedSocket extends WebSocket {
+		override close(code?: number, reason?: string) {
+			publishLink("lost");
+			super.close(code, reason);
+		}
+	}
 	const socket = createWSClient({
+		WebSocket: WatchedSocket,
 		url: () => `${location.origin.replace(/^http/, "ws")}/trpc-ws`,
 		lazy: { enabled: true, closeMs: 10_000 },
 		keepAlive: { enabled: true, intervalMs: 15_000, pongTimeoutMs: 5_000 },
