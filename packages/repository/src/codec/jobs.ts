@@ -2,41 +2,42 @@ import { createHmac, type KeyObject } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { blockKeyNumber, blockOverheadBytes, openBlock, sealBlock } from "../format/block.ts";
 import { hashBytes } from "../format/reference.ts";
+import { release } from "../format/release.ts";
 
-/** A batch of whole blocks, one after the other. The buffers travel to the worker and back. */
+/** A batch of whole blocks, one after the other. */
 export interface HashJob {
 	is: "hash";
 	hashKey: KeyObject;
 	blockSizeBytes: number;
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 }
 export interface HashResult {
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	/** One after the other. */
-	hashes: Uint8Array<ArrayBuffer>;
+	hashes: Uint8Array;
 	/** 1 for each block that is all zeros; such a one has no hash. */
-	zeros: Uint8Array<ArrayBuffer>;
+	zeros: Uint8Array;
 }
 
 /** Some blocks of a batch, to be compressed and sealed with rising ordinals. */
 export interface SealJob {
 	is: "seal";
 	blockSizeBytes: number;
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	/** Of all blocks of the batch. */
-	hashes: Uint8Array<ArrayBuffer>;
+	hashes: Uint8Array;
 	/** Which blocks of the batch. */
 	blocks: number[];
 	key: KeyObject;
 	keyNumber: number;
 	firstOrdinal: number;
 	/** Takes the sealed blocks; `sealedBatchBytes` long. */
-	sealed: Uint8Array<ArrayBuffer>;
+	sealed: Uint8Array;
 }
 export interface SealResult {
-	content: Uint8Array<ArrayBuffer>;
-	hashes: Uint8Array<ArrayBuffer>;
-	sealed: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
+	hashes: Uint8Array;
+	sealed: Uint8Array;
 	/** Of each block of the job: bytes in `sealed`, one after the other, and whether they are compressed. */
 	stored: { storedBytes: number; compressed: boolean }[];
 }
@@ -48,16 +49,16 @@ export interface OpenJob {
 	plainBytes: number;
 	/** The pack's key under each data key that its blocks name. */
 	keys: Map<number, KeyObject>;
-	sealed: Uint8Array<ArrayBuffer>;
+	sealed: Uint8Array;
 	blocks: { at: number; storedBytes: number; compressed: boolean; to: number }[];
 	/** Hashes that the blocks must have, one after the other. */
-	hashes: Uint8Array<ArrayBuffer>;
+	hashes: Uint8Array;
 	/** Takes the plain blocks at their `to`. */
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 }
 export interface OpenResult {
-	sealed: Uint8Array<ArrayBuffer>;
-	content: Uint8Array<ArrayBuffer>;
+	sealed: Uint8Array;
+	content: Uint8Array;
 	/** Indexes of blocks that are not as they were written. */
 	damaged: number[];
 }
@@ -98,6 +99,7 @@ export function runSeal(job: SealJob): SealResult {
 			plainBytes: job.blockSizeBytes,
 			payload: frame ?? plain,
 		});
+		if (frame) release(frame);
 		stored.push({ storedBytes, compressed: frame !== null });
 		at += storedBytes;
 	}
@@ -110,8 +112,10 @@ export function runOpen(job: OpenJob): OpenResult {
 		const sealed = job.sealed.subarray(block.at, block.at + block.storedBytes);
 		const hash = job.hashes.subarray(index * hashBytes, (index + 1) * hashBytes);
 		const plain = openChecked(job, sealed, hash, block.compressed);
-		if (plain) job.content.set(plain, block.to);
-		else damaged.push(index);
+		if (plain) {
+			job.content.set(plain, block.to);
+			release(plain);
+		} else damaged.push(index);
 	}
 	return { sealed: job.sealed, content: job.content, damaged };
 }
@@ -127,6 +131,7 @@ export function openChecked(
 	const payload = key && openBlock(key, sealed, { hash, compressed, plainBytes: job.plainBytes });
 	if (!payload) return null;
 	const plain = compressed ? decompress(payload, job.plainBytes) : payload;
+	if (compressed) release(payload);
 	if (plain?.length !== job.plainBytes) return null;
 	return hashBlock(job.hashKey, plain).equals(hash) ? plain : null;
 }

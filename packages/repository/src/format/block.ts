@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
+import { release } from "./release.ts";
 import { cipherName, nonceBytes, tagBytes } from "./sealing.ts";
 
 /**
@@ -44,7 +45,9 @@ export function sealBlock(
 	new DataView(target.buffer, target.byteOffset, target.byteLength).setUint32(at, prefix, true);
 	target.set(sealed, at + 4);
 	target.set(cipher.getAuthTag(), at + 4 + sealed.length);
-	return blockOverheadBytes + sealed.length;
+	const storedBytes = blockOverheadBytes + sealed.length;
+	release(sealed);
+	return storedBytes;
 }
 
 /** Which data key a sealed block is under; null when it is too short to be one. */

@@ -6,7 +6,7 @@ import { type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
 
 /** Blocks that were read and checked, in the order of the disk, one after the other in `content`. */
 export interface FetchedBlocks {
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	blocks: number[];
 }
 
@@ -26,7 +26,7 @@ export interface Fetched {
 export async function fetchBlocks(
 	opened: Opened,
 	read: PlannedRead,
-	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
+	buffer: (lengthBytes: number) => Uint8Array,
 ): Promise<Fetched> {
 	const fetched: Fetched = { pieces: [], damaged: [] };
 	// Where a note leads to may have been compacted since the note was read: so each place is followed until none leads on.
@@ -49,7 +49,7 @@ export async function fetchBlocks(
 async function fetchPlaced(
 	opened: Opened,
 	{ packId, offset, length, wanted }: PlannedRead,
-	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
+	buffer: (lengthBytes: number) => Uint8Array,
 ): Promise<Fetched> {
 	const bytes = await opened.packs.range(packId, offset, length);
 	if (typeof bytes === "string") {
@@ -84,7 +84,7 @@ async function fetchPlaced(
 async function fetchSingly(
 	opened: Opened,
 	wanted: readonly WantedBlock[],
-	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
+	buffer: (lengthBytes: number) => Uint8Array,
 ): Promise<Fetched> {
 	const fetched: Fetched = { pieces: [], damaged: [] };
 	for (const each of wanted) {
@@ -100,8 +100,8 @@ async function fetchSingly(
 	return fetched;
 }
 
-/** Bytes that may travel to a thread: what a storage returns is the caller's, but may be part of something larger. */
-function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+/** Bytes that may be handed to a thread: what a storage returns is the caller's, but may be part of something larger. */
+function owned(bytes: Uint8Array): Uint8Array {
 	const { buffer } = bytes;
 	const whole = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength;
 	return whole ? new Uint8Array(buffer) : new Uint8Array(bytes);

@@ -22,11 +22,8 @@ export async function restoreVolume(
 	{ signal, onProgress, damaged }: UpkeepOptions & { damaged: (blocks: readonly WantedBlock[]) => SternaError },
 ): Promise<void> {
 	const { blockSizeBytes } = opened.config;
-	const spare: Uint8Array<ArrayBuffer>[] = [];
-	const buffer = (lengthBytes: number) => {
-		const kept = lengthBytes <= maxReadBytes ? spare.pop() : undefined;
-		return (kept ?? new Uint8Array(Math.max(maxReadBytes, lengthBytes))).subarray(0, lengthBytes);
-	};
+	const { codec } = opened;
+	const buffer = (lengthBytes: number) => codec.room(Math.max(maxReadBytes, lengthBytes)).subarray(0, lengthBytes);
 	const totalBytes = tree.blocks * blockSizeBytes;
 	let doneBytes = 0;
 	const done = (blocks: number) => {
@@ -41,7 +38,7 @@ export async function restoreVolume(
 		if (fetched.damaged.length > 0) throw damaged(fetched.damaged);
 		for (const piece of fetched.pieces) {
 			await handOut(piece, blockSizeBytes, sink);
-			if (piece.content.buffer.byteLength === maxReadBytes) spare.push(new Uint8Array(piece.content.buffer));
+			codec.giveBack(piece.content);
 		}
 		done(read.wanted.length);
 	}

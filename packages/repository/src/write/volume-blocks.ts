@@ -9,9 +9,12 @@ import type { KnownBlocks, PendingBlock } from "./known-blocks.ts";
 import type { DataPacks, TreePacks } from "./pack-uploads.ts";
 import { isUsable, type Unusable, usable } from "./reusable.ts";
 
-/** Blocks to be stored, in rising order; whole, one after the other in `content`. */
+/** How much of a disk is hashed and sealed at a time. */
+export const batchBytes = 1024 * 1024;
+
+/** Blocks to be stored, in rising order; whole, one after the other in `content`, a room of the codec. */
 export interface Batch {
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	blocks: number[];
 }
 
@@ -22,14 +25,6 @@ export interface SessionParts {
 	known: KnownBlocks;
 	data: DataPacks;
 	nodes: TreePacks;
-	buffers: BatchBuffers;
-}
-
-/** Buffers for sealed batches, used again; they travel to the threads and back. */
-export interface BatchBuffers {
-	content(): Uint8Array<ArrayBuffer>;
-	sealed(): Uint8Array<ArrayBuffer>;
-	giveBack(content: Uint8Array<ArrayBuffer>, sealed: Uint8Array<ArrayBuffer> | null): void;
 }
 
 /** What becomes of one block of a batch. `stored`: by index among the blocks that the batch stores. */
@@ -74,12 +69,12 @@ export class VolumeBlocks {
 			const { content, hashes, zeros } = await hashed;
 			const { fates, toStore } = await this.#decide(batch.blocks, hashes, zeros, pending);
 			if (toStore.length === 0) {
-				this.#parts.buffers.giveBack(content, null);
+				codec.giveBack(content);
 				return { fates, stored: null };
 			}
 			const room = await this.#parts.data.reserve(toStore.length, sealedBatchBytes(toStore.length, blockSizeBytes));
 			const { key, keyNumber, ordinal } = room.seal;
-			const sealed = this.#parts.buffers.sealed();
+			const sealed = codec.room(sealedBatchBytes(batchBytes / blockSizeBytes, blockSizeBytes));
 			const job = { is: "seal" as const, blockSizeBytes, content, hashes, blocks: toStore, key, keyNumber, sealed };
 			const sealing = codec.seal({ ...job, firstOrdinal: ordinal });
 			sealing.catch(() => {});
@@ -160,7 +155,9 @@ export class VolumeBlocks {
 		});
 		this.storedBytes += at;
 		const references = room.append(blocks);
-		this.#parts.buffers.giveBack(content, sealed);
+		const { codec } = this.#parts.opened;
+		codec.giveBack(content);
+		codec.giveBack(sealed);
 		return references;
 	}
 
