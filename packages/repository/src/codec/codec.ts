@@ -45,6 +45,8 @@ export function startCodec(): Codec {
 	const queue: (() => void)[] = [];
 	const rooms = new SharedRooms();
 	const spare = new Map<number, SharedArrayBuffer[]>();
+	/** What is given back twice must not be lent to two. */
+	const lent = new WeakSet<SharedArrayBuffer>();
 	const wanted = Math.max(1, Math.min(maxThreads, availableParallelism()));
 	let closed = false;
 
@@ -104,14 +106,16 @@ export function startCodec(): Codec {
 
 	return {
 		room(lengthBytes) {
-			const kept = spare.get(lengthBytes)?.pop();
-			if (kept) return new Uint8Array(kept);
-			const memory = new SharedArrayBuffer(lengthBytes);
-			rooms.add(rooms.size, memory);
+			let memory = spare.get(lengthBytes)?.pop();
+			if (!memory) {
+				memory = new SharedArrayBuffer(lengthBytes);
+				rooms.add(rooms.size, memory);
+			}
+			lent.add(memory);
 			return new Uint8Array(memory);
 		},
 		giveBack({ buffer }) {
-			if (!(buffer instanceof SharedArrayBuffer)) return;
+			if (!(buffer instanceof SharedArrayBuffer) || !lent.delete(buffer)) return;
 			const kept = spare.get(buffer.byteLength);
 			if (kept) kept.push(buffer);
 			else spare.set(buffer.byteLength, [buffer]);
