@@ -21,8 +21,8 @@ test.skipIf(getuid?.() !== 0)(
 			await codec.hash({ is: "hash", hashKey, blockSizeBytes: 65_536, content: new Uint8Array(65_536) });
 			expect(Math.max(...nicenesses())).toBe(10);
 			const nothing = () => new Uint8Array(0);
-			const open = { is: "open", hashKey, plainBytes: 65_536, keys: new Map(), blocks: [] } as const;
-			await codec.open({ ...open, blocks: [], sealed: nothing(), hashes: nothing(), content: nothing() });
+			const open = { is: "open", hashKey, plainBytes: 65_536, keys: new Map() } as const;
+			await codec.open({ ...open, frames: [], sealed: nothing(), hashes: nothing(), content: nothing() });
 			expect(Math.max(...nicenesses())).toBeLessThan(10);
 		} finally {
 			await codec.close();

@@ -75,7 +75,7 @@ export async function restoreVolume(
 	if (failure) throw failure;
 }
 
-/** Adds the blocks [from, to) of a leaf. Returns how many of them are zeros. */
+/** Adds the blocks [from, to) of a leaf. Returns how many of them are zeros. @throws {SternaError} `invalid`, see `readReference`. */
 export function addWanted(wanted: WantedBlock[], leaf: Uint8Array, from: number, to: number): number {
 	let zeros = 0;
 	for (let block = from; block < to; block++) {

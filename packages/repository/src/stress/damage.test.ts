@@ -87,7 +87,7 @@ test("each of 1,000 flipped bits, truncations, swaps and deletions is found by o
 	const missed: string[] = [];
 	for (let round = 0; round < 1000; round++) {
 		const copy = copyOf(storage);
-		const opened = { ...parts, storage: copy, packs: new PackSource(copy, parts.sealing) };
+		const opened = { ...parts, storage: copy, packs: new PackSource(copy, parts.sealing, blockSizeBytes) };
 		const { hurt, what } = damageOne(random, copy, keys);
 		const { damages } = await scrub(opened, options);
 		const isNamed = damages.some(({ object }) => hurt.includes(object)) || (hurt.length === 1 && damages.length > 0);

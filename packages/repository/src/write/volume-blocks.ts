@@ -151,15 +151,20 @@ export class VolumeBlocks {
 
 	async #append({ room, sealing, toStore }: StoredPart): Promise<Reference[]> {
 		const { content, hashes, sealed, stored } = await sealing;
-		let at = 0;
-		const blocks = stored.map(({ storedBytes, compressed }, index) => {
-			const block = toStore[index] ?? 0;
-			const bytes = sealed.subarray(at, at + storedBytes);
+		const hashOf = (block: number) => hashes.slice(block * hashBytes, (block + 1) * hashBytes);
+		let [at, first] = [0, 0];
+		const frames = stored.map(({ storedBytes, compressed, blocks }) => {
+			const frame = {
+				hashes: toStore.slice(first, first + blocks).map(hashOf),
+				sealed: sealed.subarray(at, at + storedBytes),
+				compressed,
+			};
 			at += storedBytes;
-			return { hash: hashes.slice(block * hashBytes, (block + 1) * hashBytes), sealed: bytes, compressed };
+			first += blocks;
+			return frame;
 		});
 		this.storedBytes += at;
-		const references = room.append(blocks);
+		const references = room.append(frames);
 		this.#parts.buffers.giveBack(content, sealed);
 		return references;
 	}
