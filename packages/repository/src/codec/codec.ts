@@ -87,7 +87,7 @@ export function startCodec(): Codec {
 
 	return {
 		hash: (job) => run<HashResult>(job, [job.content.buffer]),
-		seal: (job) => run<SealResult>(job, [job.content.buffer, job.hashes.buffer, job.sealed.buffer]),
+		seal: (job) => run<SealResult>(job, [job.content.buffer, job.sealed.buffer]),
 		open: (job) => run<OpenResult>(job, [job.sealed.buffer, job.content.buffer]),
 		async close() {
 			closed = true;

@@ -31,8 +31,6 @@ export interface SealJob {
 	is: "seal";
 	blockSizeBytes: number;
 	content: Uint8Array<ArrayBuffer>;
-	/** Of all blocks of the batch; travel along. */
-	hashes: Uint8Array<ArrayBuffer>;
 	/** Which blocks of the batch. */
 	blocks: number[];
 	key: KeyObject;
@@ -43,7 +41,6 @@ export interface SealJob {
 }
 export interface SealResult {
 	content: Uint8Array<ArrayBuffer>;
-	hashes: Uint8Array<ArrayBuffer>;
 	sealed: Uint8Array<ArrayBuffer>;
 	/** Of each frame, in the order of the job's blocks: bytes in `sealed`, one after the other, and how many blocks it holds. */
 	stored: { storedBytes: number; compressed: boolean; blocks: number }[];
@@ -115,7 +112,7 @@ export function runSeal(job: SealJob): SealResult {
 		stored.push({ storedBytes, compressed: compressed !== null, blocks: blocks.length });
 		at += storedBytes;
 	}
-	return { content: job.content, hashes: job.hashes, sealed: job.sealed, stored };
+	return { content: job.content, sealed: job.sealed, stored };
 }
 
 /** Blocks of a batch one after the other; copied only when they are not so already. */

@@ -19,7 +19,7 @@ parentPort?.on("message", (job: Job) => {
 		}
 		case "seal": {
 			const result = runSeal(job);
-			parentPort?.postMessage(result, [result.content.buffer, result.hashes.buffer, result.sealed.buffer]);
+			parentPort?.postMessage(result, [result.content.buffer, result.sealed.buffer]);
 			return;
 		}
 		case "open": {

@@ -8,6 +8,7 @@ import {
 	frameOverheadBytes,
 	frameWord,
 	hasFrameLength,
+	maxFrameBlocks,
 	maxOrdinal,
 	openFrame,
 	parseFrameWord,
@@ -113,6 +114,9 @@ export class PackBuilder {
 	}
 
 	#entered(hashes: readonly Uint8Array[], storedBytes: number, compressed: boolean): Reference[] {
+		if (hashes.length < 1 || hashes.length > maxFrameBlocks) {
+			throw new SternaError("internal", `a frame of ${hashes.length} blocks cannot be`);
+		}
 		const frame = { offset: this.#at, storedBytes, compressed, frameBlocks: hashes.length };
 		const entries = hashes.map((hash, frameIndex) => ({ hash, ...frame, frameIndex }));
 		this.#directory.push(...entries);

@@ -11,7 +11,7 @@ import {
 	parseTrailer,
 } from "../format/pack.ts";
 import { newPackId, type PackId, packKind, packOwner } from "../format/pack-id.ts";
-import { hashBytes, type Reference } from "../format/reference.ts";
+import type { Reference } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
 import { openBlocks } from "../read/open-blocks.ts";
 import { plainBytesOf } from "../tree/geometry.ts";
@@ -124,14 +124,11 @@ async function frameAnew(
 	blocks: readonly DirectoryEntry[],
 	content: Uint8Array<ArrayBuffer>,
 ): Promise<Reference[]> {
-	const hashes = new Uint8Array(blocks.length * hashBytes);
-	for (const [index, { hash }] of blocks.entries()) hashes.set(hash, index * hashBytes);
 	const { key, keyNumber, ordinal } = builder.reserve(framesOf(blocks.length));
 	const { sealed, stored } = await opened.codec.seal({
 		is: "seal",
 		blockSizeBytes: plainBytes,
 		content,
-		hashes,
 		blocks: [...blocks.keys()],
 		key,
 		keyNumber,

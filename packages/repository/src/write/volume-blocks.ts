@@ -80,10 +80,10 @@ export class VolumeBlocks {
 			const room = await this.#parts.data.reserve(toStore.length, sealedBatchBytes(toStore.length, blockSizeBytes));
 			const { key, keyNumber, ordinal } = room.seal;
 			const sealed = this.#parts.buffers.sealed();
-			const job = { is: "seal" as const, blockSizeBytes, content, hashes, blocks: toStore, key, keyNumber, sealed };
+			const job = { is: "seal" as const, blockSizeBytes, content, blocks: toStore, key, keyNumber, sealed };
 			const sealing = codec.seal({ ...job, firstOrdinal: ordinal });
 			sealing.catch(() => {});
-			return { fates, stored: { room, sealing, toStore } };
+			return { fates, stored: { room, sealing, hashes, toStore } };
 		});
 		this.#decided = decided;
 		const appended = after(this.#appended, async () => {
@@ -149,8 +149,8 @@ export class VolumeBlocks {
 		return this.#parent.node(1, index);
 	}
 
-	async #append({ room, sealing, toStore }: StoredPart): Promise<Reference[]> {
-		const { content, hashes, sealed, stored } = await sealing;
+	async #append({ room, sealing, hashes, toStore }: StoredPart): Promise<Reference[]> {
+		const { content, sealed, stored } = await sealing;
 		const hashOf = (block: number) => hashes.slice(block * hashBytes, (block + 1) * hashBytes);
 		let [at, first] = [0, 0];
 		const frames = stored.map(({ storedBytes, compressed, blocks }) => {
@@ -193,6 +193,8 @@ export class VolumeBlocks {
 interface StoredPart {
 	room: Awaited<ReturnType<DataPacks["reserve"]>>;
 	sealing: ReturnType<Opened["codec"]["seal"]>;
+	/** Of all blocks of the batch. */
+	hashes: Uint8Array;
 	toStore: number[];
 }
 
