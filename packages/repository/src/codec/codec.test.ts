@@ -23,8 +23,8 @@ test.skipIf(getuid?.() !== 0)(
 			await codec.hash({ is: "hash", hashKey, blockSizeBytes: 65_536, content: new Uint8Array(65_536) });
 			expect(Math.max(...nicenesses())).toBe(10);
 			const nothing = () => new Uint8Array(0);
-			const open = { is: "open", hashKey, plainBytes: 65_536, keys: new Map(), blocks: [] } as const;
-			await codec.open({ ...open, blocks: [], sealed: nothing(), hashes: nothing(), content: nothing() });
+			const open = { is: "open", hashKey, plainBytes: 65_536, keys: new Map() } as const;
+			await codec.open({ ...open, frames: [], sealed: nothing(), hashes: nothing(), content: nothing() });
 			expect(Math.max(...nicenesses())).toBeLessThan(10);
 		} finally {
 			await codec.close();
@@ -49,18 +49,15 @@ test("what lies in rooms of the codec is hashed, sealed and opened where it is, 
 
 	const seal = { is: "seal", blockSizeBytes: plainBytes, key, keyNumber: 1, firstOrdinal: 0 } as const;
 	const sealed = codec.room(sealedBatchBytes(3, plainBytes));
-	const made = await codec.seal({ ...seal, content, hashes, blocks: [0, 1, 2], sealed });
+	const made = await codec.seal({ ...seal, content, blocks: [0, 1, 2], sealed });
 	expect(made.content.buffer).toBe(room.buffer);
 	expect(made.sealed.buffer).toBe(sealed.buffer);
 
-	let at = 0;
-	const places = made.stored.map(({ storedBytes, compressed }, index) => {
-		at += storedBytes;
-		return { at: at - storedBytes, storedBytes, compressed, to: index * plainBytes };
-	});
+	const members = [0, 1, 2].map((index) => ({ frameIndex: index, wanted: index }));
+	const frames = made.stored.map(({ blocks, ...frame }) => ({ ...frame, frameBlocks: blocks, at: 0, members }));
 	const target = codec.room(blocks * plainBytes).fill(1);
-	const common = { is: "open", hashKey, plainBytes, keys: new Map([[1, key]]), hashes: made.hashes } as const;
-	const opened = await codec.open({ ...common, sealed: made.sealed, blocks: places, content: target });
+	const common = { is: "open", hashKey, plainBytes, keys: new Map([[1, key]]), hashes } as const;
+	const opened = await codec.open({ ...common, sealed: made.sealed, frames, content: target });
 	expect(opened.damaged).toEqual([]);
 	expect(Buffer.compare(target.subarray(0, plain.length), plain)).toBe(0);
 	expect(target[plain.length]).toBe(1);
@@ -75,6 +72,6 @@ test("a room that was given back is lent again, other memory is not", async () =
 	codec.giveBack(first);
 	codec.giveBack(new Uint8Array(4096));
 	expect(codec.room(8192).buffer).not.toBe(first.buffer);
-	expect(codec.room(4096).buffer).toBe(first.buffer);
+	expect(codec.room(4095).buffer).toBe(first.buffer);
 	expect(codec.room(4096).buffer).not.toBe(first.buffer);
 });

@@ -44,6 +44,7 @@ export function startCodec(): Codec {
 	const threads: Thread[] = [];
 	const queue: (() => void)[] = [];
 	const rooms = new SharedRooms();
+	/** By size, of which there are few: powers of two. What is never written of one takes no memory. */
 	const spare = new Map<number, SharedArrayBuffer[]>();
 	/** What is given back twice must not be lent to two. */
 	const lent = new WeakSet<SharedArrayBuffer>();
@@ -106,13 +107,14 @@ export function startCodec(): Codec {
 
 	return {
 		room(lengthBytes) {
-			let memory = spare.get(lengthBytes)?.pop();
+			const sizeBytes = 2 ** Math.ceil(Math.log2(Math.max(1, lengthBytes)));
+			let memory = spare.get(sizeBytes)?.pop();
 			if (!memory) {
-				memory = new SharedArrayBuffer(lengthBytes);
+				memory = new SharedArrayBuffer(sizeBytes);
 				rooms.add(rooms.size, memory);
 			}
 			lent.add(memory);
-			return new Uint8Array(memory);
+			return new Uint8Array(memory, 0, lengthBytes);
 		},
 		giveBack({ buffer }) {
 			if (!(buffer instanceof SharedArrayBuffer) || !lent.delete(buffer)) return;

@@ -1,5 +1,6 @@
 import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
+import { release } from "../format/release.ts";
 import { type Carried, SharedRooms } from "./carrying.ts";
 import { type HashJob, type OpenJob, runHash, runOpen, runSeal, type SealJob } from "./jobs.ts";
 
@@ -26,8 +27,11 @@ function resultOf(job: Job) {
 			return runHash(job);
 		case "seal":
 			return runSeal(job);
-		case "open":
-			return runOpen(job);
+		case "open": {
+			const result = runOpen(job);
+			release(job.sealed);
+			return result;
+		}
 	}
 }
 

@@ -5,7 +5,7 @@ import type { UpkeepOptions } from "../repository.ts";
 import { fanout } from "../tree/geometry.ts";
 import type { TreeReader } from "../tree/tree-reader.ts";
 import { type FetchedBlocks, fetchBlocks } from "./block-fetch.ts";
-import { maxReadBytes, type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
+import { type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
 
 /** Reads are planned over so much of the disk at once: blocks of one pack that lie apart on it are still read together. */
 const windowBytes = 64 * 1024 * 1024;
@@ -23,7 +23,6 @@ export async function restoreVolume(
 ): Promise<void> {
 	const { blockSizeBytes } = opened.config;
 	const { codec } = opened;
-	const buffer = (lengthBytes: number) => codec.room(Math.max(maxReadBytes, lengthBytes)).subarray(0, lengthBytes);
 	const totalBytes = tree.blocks * blockSizeBytes;
 	let doneBytes = 0;
 	const done = (blocks: number) => {
@@ -34,7 +33,7 @@ export async function restoreVolume(
 	let failure: unknown;
 
 	async function carryOut(read: PlannedRead): Promise<void> {
-		const fetched = await fetchBlocks(opened, read, buffer);
+		const fetched = await fetchBlocks(opened, read);
 		if (fetched.damaged.length > 0) throw damaged(fetched.damaged);
 		for (const piece of fetched.pieces) {
 			await handOut(piece, blockSizeBytes, sink);
@@ -72,7 +71,7 @@ export async function restoreVolume(
 	if (failure) throw failure;
 }
 
-/** Adds the blocks [from, to) of a leaf. Returns how many of them are zeros. */
+/** Adds the blocks [from, to) of a leaf. Returns how many of them are zeros. @throws {SternaError} `invalid`, see `readReference`. */
 export function addWanted(wanted: WantedBlock[], leaf: Uint8Array, from: number, to: number): number {
 	let zeros = 0;
 	for (let block = from; block < to; block++) {

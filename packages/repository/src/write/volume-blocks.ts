@@ -75,10 +75,10 @@ export class VolumeBlocks {
 			const room = await this.#parts.data.reserve(toStore.length, sealedBatchBytes(toStore.length, blockSizeBytes));
 			const { key, keyNumber, ordinal } = room.seal;
 			const sealed = codec.room(sealedBatchBytes(batchBytes / blockSizeBytes, blockSizeBytes));
-			const job = { is: "seal" as const, blockSizeBytes, content, hashes, blocks: toStore, key, keyNumber, sealed };
+			const job = { is: "seal" as const, blockSizeBytes, content, blocks: toStore, key, keyNumber, sealed };
 			const sealing = codec.seal({ ...job, firstOrdinal: ordinal });
 			sealing.catch(() => {});
-			return { fates, stored: { room, sealing, toStore } };
+			return { fates, stored: { room, sealing, hashes, toStore } };
 		});
 		this.#decided = decided;
 		const appended = after(this.#appended, async () => {
@@ -144,17 +144,22 @@ export class VolumeBlocks {
 		return this.#parent.node(1, index);
 	}
 
-	async #append({ room, sealing, toStore }: StoredPart): Promise<Reference[]> {
-		const { content, hashes, sealed, stored } = await sealing;
-		let at = 0;
-		const blocks = stored.map(({ storedBytes, compressed }, index) => {
-			const block = toStore[index] ?? 0;
-			const bytes = sealed.subarray(at, at + storedBytes);
+	async #append({ room, sealing, hashes, toStore }: StoredPart): Promise<Reference[]> {
+		const { content, sealed, stored } = await sealing;
+		const hashOf = (block: number) => hashes.slice(block * hashBytes, (block + 1) * hashBytes);
+		let [at, first] = [0, 0];
+		const frames = stored.map(({ storedBytes, compressed, blocks }) => {
+			const frame = {
+				hashes: toStore.slice(first, first + blocks).map(hashOf),
+				sealed: sealed.subarray(at, at + storedBytes),
+				compressed,
+			};
 			at += storedBytes;
-			return { hash: hashes.slice(block * hashBytes, (block + 1) * hashBytes), sealed: bytes, compressed };
+			first += blocks;
+			return frame;
 		});
 		this.storedBytes += at;
-		const references = room.append(blocks);
+		const references = room.append(frames);
 		const { codec } = this.#parts.opened;
 		codec.giveBack(content);
 		codec.giveBack(sealed);
@@ -185,6 +190,8 @@ export class VolumeBlocks {
 interface StoredPart {
 	room: Awaited<ReturnType<DataPacks["reserve"]>>;
 	sealing: ReturnType<Opened["codec"]["seal"]>;
+	/** Of all blocks of the batch. */
+	hashes: Uint8Array;
 	toStore: number[];
 }
 
