@@ -134,7 +134,8 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 
 	const guestListeners = new Set<() => void>();
 	const tellGuest = (guestId: GuestId) => {
-		report.setGuest(guestId, guests.view(guestId));
+		const view = guests.view(guestId);
+		report.setGuest(guestId, view && { ...view, volumeMove: volumes.moveOf(guestId) });
 		for (const listener of guestListeners) listener();
 	};
 	const base = { hostId, dataDir, bootId, config, clock, log, hypervisor, store, places, peers, credentials, facts };
@@ -169,7 +170,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 
 	await guests.adopt();
 	await volumes.resumeAll();
-	for (const view of guests.views()) report.setGuest(view.guestId, view);
+	for (const { guestId } of guests.views()) tellGuest(guestId);
 	await migrations.resumeAll();
 	for (const migration of migrations.active()) report.setMigration(migration);
 	await saving.resumeAll();

@@ -124,7 +124,8 @@ export function GuestBulk({ chosen, clear }: { chosen: readonly GuestRow[]; clea
 }
 
 function refusalOf(action: Bulk, guest: GuestRow): string | null {
-	if (action === "forget") return guest.forgetRefusal?.message ?? null;
+	if (action === "forget")
+		return guest.hostRevoked ? (guest.forgetRefusal?.message ?? null) : "its host was not revoked";
 	return refuseGuestAction(action, {
 		state: guest.state,
 		migrating: guest.moving !== null,

@@ -1,8 +1,11 @@
 import { RestoreId, TimestampMs, VolumeId } from "@sterna/shared/ids";
 import { z } from "zod";
 
-/** Volumes that hold only a part of what they should, for good: the restore that filled them was given up. */
-export const Lacking = z.strictObject({ restoreId: RestoreId, volumeIds: z.array(VolumeId).min(1).max(16) });
+/** Volumes that hold only a part of what they should, for good: the restores that filled them were given up, the latest last. */
+export const Lacking = z.strictObject({
+	restoreIds: z.array(RestoreId).min(1).max(50),
+	volumeIds: z.array(VolumeId).min(1).max(16),
+});
 export type Lacking = z.infer<typeof Lacking>;
 
 /**

@@ -35,6 +35,7 @@ export function viewGuest(sight: Sight): Omit<GuestReport, "generation"> | null 
 		peerHostId: move?.peerHostId ?? null,
 		machine: process?.machine ?? spec.machine ?? null,
 		remark,
+		volumes: spec.volumes,
 	};
 }
 

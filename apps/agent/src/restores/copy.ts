@@ -28,7 +28,7 @@ export async function finishCopy({ context, guests, task, hold }: RestoreNeeds):
 		await task.begin("finish");
 		await guests.restore(spec, epoch, () => placeVolumes(volumes));
 		await noteBrought(context, task);
-		await dropAside(volumes);
+		await dropAside(context, task.facts);
 		const kept = new Set(spec.volumes.map(({ id }) => id));
 		const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
 		for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);

@@ -100,6 +100,46 @@ describe("a restore that a person stops trying", () => {
 		await expect(life.guests.start(order.spec.id, 2)).rejects.toMatchObject(lost);
 	});
 
+	test("leaves nothing of what was there before once its guest is restored over and whole", async () => {
+		const { life, live, order, pool } = await stuck();
+		await life.guests.powerOff(order.spec.id, 1);
+		await life.services.restores.giveUp(order.restoreId);
+		await ended(life, order.restoreId);
+		const before = await pool();
+		// Once more over it, and given up again: the half-filled disks of the first are put aside.
+		const over = { ...order, restoreId: newId(RestoreId), epoch: 2 };
+		await life.services.restores.start(over);
+		await vi.waitFor(() => expect(reportOf(life, over.restoreId)?.phase).toBe("stream"), 20_000);
+		await life.guests.powerOff(order.spec.id, 2);
+		await life.services.restores.giveUp(over.restoreId);
+		await ended(life, over.restoreId);
+		expect((await pool()).length).toBeGreaterThan(before.length);
+		vi.restoreAllMocks();
+		const whole = { ...order, restoreId: newId(RestoreId), epoch: 3, mode: "copy" as const, start: false };
+		await life.services.restores.start(whole);
+		expect(await ended(life, whole.restoreId)).toMatchObject({ state: "completed" });
+		expect(await pool()).toEqual(before);
+		await life.close();
+		expect((await live()).guests.view(order.spec.id)?.remark).toBeNull();
+	});
+
+	test("leaves nothing of what was there before once its guest is deleted", async () => {
+		const { life, order, from, pool } = await stuck();
+		await life.guests.powerOff(order.spec.id, 1);
+		await life.services.restores.giveUp(order.restoreId);
+		await ended(life, order.restoreId);
+		const over = { ...order, restoreId: newId(RestoreId), epoch: 2 };
+		await life.services.restores.start(over);
+		await vi.waitFor(() => expect(reportOf(life, over.restoreId)?.phase).toBe("stream"), 20_000);
+		await life.guests.powerOff(order.spec.id, 2);
+		await life.services.restores.giveUp(over.restoreId);
+		await ended(life, over.restoreId);
+		await life.guests.delete(order.spec.id, 2);
+		expect((await pool()).filter((name) => !name.startsWith("."))).toEqual(
+			from.saved.volumes.map(({ id }) => `${id}.qcow2`),
+		);
+	});
+
 	test("is given up by the agent's next life when this one is killed with the mark just made", async () => {
 		const { life, live, order } = await stuck();
 		await life.guests.powerOff(order.spec.id, 1);

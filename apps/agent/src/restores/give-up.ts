@@ -40,7 +40,7 @@ export function refuseGiveUp(
  * @throws {SternaError} `wrong_state` with what `refuseGiveUp` says: nothing has changed.
  */
 export async function markGivenUp({ store, queue, hypervisor }: Context, task: RestoreTask): Promise<void> {
-	const { spec, restoreId, volumes } = task.facts;
+	const { spec, restoreId, volumes, beforeLacking } = task.facts;
 	// In its turn: nobody gives it a process between the look and the mark.
 	await queue.run(spec.id, async () => {
 		const refusal = refuseGiveUp(task, (await hypervisor.inspect(spec.id)).state);
@@ -50,14 +50,14 @@ export async function markGivenUp({ store, queue, hypervisor }: Context, task: R
 		await store.writeRun(spec.id, {
 			desired: "stopped",
 			ending: null,
-			lacking: { restoreId, volumeIds: [...lacking] },
+			lacking: { restoreIds: [...(beforeLacking?.restoreIds ?? []), restoreId].slice(-50), volumeIds: [...lacking] },
 		});
 	});
 }
 
 /** Whether the mark stands, also of an earlier life. */
 export function isGivenUp({ store }: Context, { facts }: RestoreTask): boolean {
-	return store.get(facts.spec.id)?.run.lacking?.restoreId === facts.restoreId;
+	return store.get(facts.spec.id)?.run.lacking?.restoreIds.at(-1) === facts.restoreId;
 }
 
 /** The volumes that the restore brings lack nothing any more, or are filled by it from here on. */

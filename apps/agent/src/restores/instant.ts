@@ -153,7 +153,7 @@ async function isUntouched({ hypervisor, places }: AgentContext, facts: RestoreF
 
 export async function finishInstant({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {
 	const { spec, before } = task.facts;
-	await dropAside(restoredVolumes(context, task.facts));
+	await dropAside(context, task.facts);
 	const kept = new Set(spec.volumes.map(({ id }) => id));
 	const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
 	for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);

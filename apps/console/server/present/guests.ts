@@ -37,13 +37,14 @@ export function guestRow(guest: GuestEntry, inventory: Inventory, now: number): 
 }
 
 export function guestView(guest: GuestEntry, inventory: Inventory, now: number): GuestView {
-	const { report, host } = guestStanding(guest, inventory, now);
+	const { report, host, online } = guestStanding(guest, inventory, now);
 	return {
 		...guestRow(guest, inventory, now),
 		spec: guest.spec,
 		epoch: guest.grant.ownerEpoch,
 		machine: report?.machine ?? null,
 		createdAt: guest.createdAt,
+		volumeMove: (online && report?.volumeMove) || null,
 		poolKinds: guest.spec.volumes.map(
 			(volume) => host.facts?.pools.find((pool) => pool.name === volume.pool)?.kind ?? null,
 		),

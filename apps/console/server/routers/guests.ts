@@ -129,11 +129,11 @@ export const guests = router({
 			results: await ctx.console.actions.bulk(input.action, input.guestIds, ctx.user.name),
 		})),
 
-	/** Every other host as a target. */
+	/** Other hosts as targets: the best fitting, of those with `filter` in their names. */
 	planMigration: operatorProcedure
-		.input(oneGuest)
+		.input(oneGuest.extend({ filter: z.string().max(100).default("") }))
 		.output(MigrationPlanView)
-		.query(({ ctx, input }) => ctx.console.actions.planMigration(input.guestId)),
+		.query(({ ctx, input }) => ctx.console.actions.planMigration(input.guestId, input.filter)),
 	/** Begins a move; follow it at /migrations/<id>. Without a target the planner chooses. */
 	migrate: operatorProcedure
 		.input(
