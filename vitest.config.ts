@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config";
 /** `.sterna` holds what is built for guests, for a while a whole Debian with its /proc: nothing to search for tests. */
 const everywhere = ["**/node_modules/**", "**/.next/**", "**/dist/**", "**/.sterna/**"];
 
+/** `expect.poll` waits for what will come, however busy the machine is: vitest gives up after one second by itself. */
+const patient = { poll: { timeout: 60_000 } };
+
 /**
  * Three rungs of the ladder: `pure` runs in parallel; `real` (QEMU, PostgreSQL, processes) and `browser` take the machine
  * one file at a time.
@@ -18,6 +21,7 @@ export default defineConfig({
 					exclude: [...everywhere, "**/*.real.test.ts"],
 					// By default one core is left free: on two cores nothing would run in parallel.
 					maxWorkers: "100%",
+					expect: patient,
 					testTimeout: 120_000,
 					hookTimeout: 120_000,
 				},
@@ -28,6 +32,7 @@ export default defineConfig({
 					include: ["**/*.real.test.ts"],
 					exclude: everywhere,
 					fileParallelism: false,
+					expect: patient,
 					testTimeout: 180_000,
 					hookTimeout: 180_000,
 				},
@@ -38,6 +43,7 @@ export default defineConfig({
 					include: ["**/*.e2e.ts"],
 					exclude: everywhere,
 					fileParallelism: false,
+					expect: patient,
 					testTimeout: 300_000,
 					hookTimeout: 300_000,
 				},

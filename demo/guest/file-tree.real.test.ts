@@ -73,7 +73,8 @@ describe("the demo guest with a file tree", () => {
 		const after = boot(disk, "tree");
 		const [, found, files] = await after.waitFor(/tree: generation=(\d+) files=(\d+) errors=0/);
 		expect(Number(found)).toBeGreaterThanOrEqual(promised);
-		expect(Number(files)).toBe(Number(found) * 20);
+		// It keeps the newest 16; on a busy machine it may have come further than that before its power was cut.
+		expect(Number(files)).toBeGreaterThanOrEqual(Math.min(Number(found), 16) * 20);
 		await after.waitFor(new RegExp(`tree: wrote generation=${Number(found) + 1} `));
 	});
 
@@ -92,8 +93,8 @@ describe("the demo guest with a file tree", () => {
 			writeSync(file, Buffer.alloc(512, "x"), 0, 512, at);
 		closeSync(file);
 		const [sound, broken] = [boot(disk, "verify"), boot(damaged, "verify")];
-		await sound.waitFor(/tree: generation=[3-9] files=\d\d+ errors=0/);
-		await broken.waitFor(/tree: fault: (a file of g00000\d is not what was written|e2fsck|.*manifest)/);
+		await sound.waitFor(/tree: generation=(?:[3-9]|\d\d+) files=\d\d+ errors=0/);
+		await broken.waitFor(/tree: fault: (a file of g\d{6} is not what was written|e2fsck|.*manifest)/);
 		await broken.waitFor(/tree: generation=\d+ files=\d+ errors=[1-9]/);
 	});
 

@@ -70,13 +70,13 @@ describe("the demo guest", () => {
 		collector.on("message", (datagram) => beats.push(heartbeat.parse(JSON.parse(datagram.toString()))));
 		const guest = boot({ disk, hasNetwork: true });
 		await guest.waitFor(/disk: boot 1 on this disk, continuing after record 0/);
-		await guest.waitFor(/heartbeat seq=\d+ boot=[0-9a-f]{8} up=\d+s disk=[3-9] memory=[1-9]\d* errors=0/);
+		await guest.waitFor(/heartbeat seq=\d+ boot=[0-9a-f]{8} up=\d+s disk=(?:[3-9]|\d\d+) memory=[1-9]\d* errors=0/);
+		await expect.poll(() => beats.length).toBeGreaterThan(50);
 		await guest.pressPowerButton();
 		expect(await guest.ended()).toBe(0);
 		expect(guest.serial).toContain("guest: disk log closed, goodbye");
 
 		const [first] = beats;
-		expect(beats.length).toBeGreaterThan(50);
 		expect(beats.map((beat) => beat.seq)).toEqual(beats.map((_, index) => index + (first?.seq ?? 0)));
 		expect(new Set(beats.map((beat) => beat.boot)).size).toBe(1);
 		expect(beats.filter((beat) => beat.disk.errors > 0 || beat.memory.errors > 0)).toEqual([]);
@@ -85,27 +85,37 @@ describe("the demo guest", () => {
 		const after = boot({ disk, load: "writer" });
 		const [, record] = await after.waitFor(/disk: boot 2 on this disk, continuing after record (\d+)/);
 		expect(Number(record)).toBeGreaterThanOrEqual(2);
-		await after.waitFor(new RegExp(` disk=${Number(record) + 3} .*errors=0`));
+		await recordsOnDisk(after, Number(record) + 3);
 
 		// What is changed behind its back does not go unnoticed.
 		overwrite({ atBytes: 4096 + 1000, sizeBytes: 1 });
 		overwrite({ atBytes: 16 * mebibyte, sizeBytes: 48 * mebibyte });
 		await after.waitFor(/disk: records 1 to \d+ are not what was written/);
 		await after.waitFor(/disk: place \d+ is not what was written/);
-		await after.waitFor(/heartbeat .*errors=[2-9]/);
+		await after.waitFor(/heartbeat .*errors=(?:[2-9]|\d\d+)/);
 	});
 
 	it("works without a disk or a network card, gives a shell to who presses Enter, and notices changed memory", async () => {
 		const guest = boot({});
 		await guest.waitFor(/network +no network card\s+disk +no disk/);
-		await guest.waitFor(/heartbeat seq=\d+ .*disk=0/);
+		// A cell that was checked once: each of them has its data by then.
+		await guest.waitFor(/heartbeat seq=\d+ .*disk=0 memory=[1-9]/);
 		guest.type("\n");
 		await guest.waitFor(/web-1:\/# /);
 		guest.type("quiet; echo answer=$((6 * 7))\n");
 		await guest.waitFor(/answer=42/);
-		guest.type("echo >/run/cells/1\n");
-		await guest.waitFor(/memory: cell 1 is not what was written/);
+		// All of them: one may just be filled anew.
+		guest.type("for cell in /run/cells/*; do echo >$cell; done\n");
+		await guest.waitFor(/memory: cell \d is not what was written/);
 		guest.type("poweroff\n");
 		expect(await guest.ended()).toBe(0);
 	});
 });
+
+/** Waits for a status line without errors that counts at least so many records; a busy machine may leave lines out. */
+async function recordsOnDisk(guest: BootedGuest, count: number): Promise<void> {
+	for (let lines = 1, records = 0; records < count; lines++) {
+		const status = new RegExp(`(?:heartbeat seq=.* disk=(\\d+) .* errors=0\\s[\\s\\S]*?){${lines}}`);
+		records = Number((await guest.waitFor(status))[1]);
+	}
+}

@@ -72,6 +72,7 @@ export const usedCommands: Record<string, UsedCommand> = {
 		arguments: [],
 		returns: ["qdev", "node-name", "stats.rd_bytes", "stats.wr_bytes", "stats.wr_operations", "stats.wr_total_time_ns"],
 	},
+	"query-chardev": { arguments: [], returns: ["label", "frontend-open"] },
 	"query-migrate": {
 		arguments: [],
 		returns: [

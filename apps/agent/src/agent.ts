@@ -16,6 +16,7 @@ import { dataFolderMode, makeFolderDurably } from "./durable-file.ts";
 import { damageFindings } from "./guests/damage.ts";
 import { DiskErrors } from "./guests/disk-errors.ts";
 import { GuestHolds } from "./guests/holds.ts";
+import { lackingHold } from "./guests/lacking.ts";
 import { Guests } from "./guests/lifecycle.ts";
 import { GuestQueue } from "./guests/queue.ts";
 import { GuestStore } from "./guests/store.ts";
@@ -133,12 +134,13 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 
 	const guestListeners = new Set<() => void>();
 	const tellGuest = (guestId: GuestId) => {
-		report.setGuest(guestId, guests.view(guestId));
+		const view = guests.view(guestId);
+		report.setGuest(guestId, view && { ...view, volumeMove: volumes.moveOf(guestId) });
 		for (const listener of guestListeners) listener();
 	};
 	const base = { hostId, dataDir, bootId, config, clock, log, hypervisor, store, places, peers, credentials, facts };
 	const queue = new GuestQueue();
-	const holds = new GuestHolds();
+	const holds = new GuestHolds((guestId) => lackingHold(store.get(guestId)?.run));
 	const tasksChanged = {
 		migrationChanged: report.setMigration.bind(report),
 		backupChanged: report.setBackup.bind(report),
@@ -168,7 +170,7 @@ async function compose(options: AgentOptions, undo: Undo): Promise<Agent> {
 
 	await guests.adopt();
 	await volumes.resumeAll();
-	for (const view of guests.views()) report.setGuest(view.guestId, view);
+	for (const { guestId } of guests.views()) tellGuest(guestId);
 	await migrations.resumeAll();
 	for (const migration of migrations.active()) report.setMigration(migration);
 	await saving.resumeAll();

@@ -141,6 +141,7 @@ export function createHandlers(needs: CommandNeeds): Handlers {
 
 		"restore.start": (input) => restores.start(input),
 		"restore.cancel": ({ restoreId }) => restores.cancel(restoreId),
+		"restore.giveUp": ({ restoreId }) => restores.giveUp(restoreId),
 		"restore.screenshot": ({ restoreId }) => restores.screenshot(restoreId),
 
 		"files.fileSystems": (input) => needs.files.fileSystems(input),

@@ -142,6 +142,7 @@ export interface BackupService {
 export interface RestoreService {
 	start(input: ParsedInput<"restore.start">): Promise<RestoreReport>;
 	cancel(restoreId: RestoreId): Promise<RestoreReport>;
+	giveUp(restoreId: RestoreId): Promise<RestoreReport>;
 	screenshot(restoreId: RestoreId): Promise<Output<"restore.screenshot">>;
 	reports(): RestoreReport[];
 	/** Serves again what guests are being filled from: called once, after running guests were adopted. */

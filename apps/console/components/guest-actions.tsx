@@ -11,6 +11,7 @@ import type { GuestView } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { buttonClass } from "../ui/button-class.ts";
 import { Menu } from "../ui/menu.tsx";
+import { ForgetGuest } from "./forget-guest.tsx";
 import { planOfPower } from "./guest-plans.ts";
 import { useRoleRefusal } from "./me.tsx";
 import { MigrateDialog } from "./migrate-dialog.tsx";
@@ -78,6 +79,7 @@ export function GuestActions({ guest }: { guest: GuestView }) {
 					onSelect: () => setAsked(action),
 				}))}
 			/>
+			{guest.hostRevoked && <ForgetGuest guest={guest} />}
 			{asked === "migrate" && <MigrateDialog guest={guest} onClose={() => setAsked(null)} />}
 			{asked && asked !== "migrate" && <PowerDialog guest={guest} action={asked} onClose={() => setAsked(null)} />}
 		</>

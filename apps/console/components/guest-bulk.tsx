@@ -7,52 +7,60 @@ import type { PowerAction } from "../server/routers/guests.ts";
 import type { BulkResult, GuestRow } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
-import { planOfPower } from "./guest-plans.ts";
+import { planOfForget, planOfPower } from "./guest-plans.ts";
 import { useRoleRefusal } from "./me.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";
 import { toastProblem } from "./problem.tsx";
 import { useTRPC } from "./trpc.tsx";
 import { actionWords } from "./words.ts";
 
+/** A power action, or forgetting guests of revoked hosts. */
+type Bulk = PowerAction | "forget";
+
 const offered: readonly PowerAction[] = ["start", "shutDown", "pause", "resume", "powerOff", "delete"];
+const isDanger = (action: Bulk) => action === "delete" || action === "powerOff" || action === "forget";
+const labelOf = (action: Bulk) => (action === "forget" ? "Forget" : actionWords[action].label);
 
 /** One action for all chosen guests: the plan says who takes part and who cannot, the outcome stands per guest. */
 export function GuestBulk({ chosen, clear }: { chosen: readonly GuestRow[]; clear: () => void }) {
 	const trpc = useTRPC();
 	const queryClient = useQueryClient();
 	const roleRefusal = useRoleRefusal("operator");
-	const [action, setAction] = useState<PowerAction | null>(null);
+	const adminRefusal = useRoleRefusal("admin");
+	const [action, setAction] = useState<Bulk | null>(null);
 	const [results, setResults] = useState<readonly BulkResult[] | null>(null);
-	const bulk = useMutation(
-		trpc.guests.bulk.mutationOptions({
-			onSuccess: (answer) => {
-				setAction(null);
-				setResults(answer.results);
-				void queryClient.invalidateQueries(trpc.guests.pathFilter());
-			},
-			onError: (error) => toastProblem("Nothing was changed", error),
-		}),
-	);
+	const options = {
+		onSuccess: (answer: { results: readonly BulkResult[] }) => {
+			setAction(null);
+			setResults(answer.results);
+			void queryClient.invalidateQueries(trpc.guests.pathFilter());
+		},
+		onError: (error: unknown) => toastProblem("Nothing was changed", error),
+	};
+	const bulk = useMutation(trpc.guests.bulk.mutationOptions(options));
+	const forget = useMutation(trpc.guests.forgetMany.mutationOptions(options));
 	const sorted = chosen.map((guest) => ({ guest, refusal: action ? refusalOf(action, guest) : null }));
 	const able = sorted.filter(({ refusal }) => refusal === null).map(({ guest }) => guest);
+	const names = able.map(({ name }) => name);
+	const hosts = able.map(({ host }) => host.name);
 	const unable = sorted.filter(({ refusal }) => refusal !== null);
 	return (
 		<>
 			<span className="mr-1 font-medium">{chosen.length} chosen</span>
-			{offered.map((one) => (
+			{[...offered, ...(chosen.some(({ hostRevoked }) => hostRevoked) ? (["forget"] as const) : [])].map((one) => (
 				<Button
 					key={one}
 					small
-					kind={one === "delete" || one === "powerOff" ? "danger" : "secondary"}
+					kind={isDanger(one) ? "danger" : "secondary"}
 					disabledReason={
-						roleRefusal ??
+						(one === "forget" ? adminRefusal : roleRefusal) ??
 						(chosen.every((guest) => refusalOf(one, guest) !== null)
 							? "none of the chosen guests allows this now"
 							: null)
 					}
 					onClick={() => setAction(one)}
 				>
-					{actionWords[one].label}
+					{labelOf(one)}
 				</Button>
 			))}
 			<Button kind="quiet" small onClick={clear}>
@@ -62,15 +70,16 @@ export function GuestBulk({ chosen, clear }: { chosen: readonly GuestRow[]; clea
 				<PlanDialog
 					open
 					onClose={() => setAction(null)}
-					title={`${actionWords[action].label}: ${able.length} ${able.length === 1 ? "guest" : "guests"}`}
-					plan={planOfPower(
-						action,
-						able.map((guest) => guest.name),
-					)}
-					confirm={actionWords[action].label}
-					danger={action === "delete" || action === "powerOff"}
-					pending={bulk.isPending}
-					onConfirm={() => bulk.mutate({ action, guestIds: able.map((guest) => guest.id) })}
+					title={`${labelOf(action)}: ${able.length} ${able.length === 1 ? "guest" : "guests"}`}
+					plan={action === "forget" ? planOfForget(names, hosts) : planOfPower(action, names)}
+					confirm={labelOf(action)}
+					danger={isDanger(action)}
+					pending={bulk.isPending || forget.isPending}
+					onConfirm={() => {
+						const guestIds = able.map(({ id }) => id);
+						if (action === "forget") forget.mutate({ guestIds });
+						else bulk.mutate({ action, guestIds });
+					}}
 				>
 					{unable.length > 0 && (
 						<div className="rounded-lg bg-sunken px-3 py-2.5">
@@ -114,7 +123,9 @@ export function GuestBulk({ chosen, clear }: { chosen: readonly GuestRow[]; clea
 	);
 }
 
-function refusalOf(action: PowerAction, guest: GuestRow): string | null {
+function refusalOf(action: Bulk, guest: GuestRow): string | null {
+	if (action === "forget")
+		return guest.hostRevoked ? (guest.forgetRefusal?.message ?? null) : "its host was not revoked";
 	return refuseGuestAction(action, {
 		state: guest.state,
 		migrating: guest.moving !== null,

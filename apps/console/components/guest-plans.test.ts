@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { listOf, planOfPower } from "./guest-plans.ts";
+import { listOf, planOfForget, planOfPower } from "./guest-plans.ts";
 
 test("a plan for one guest speaks of it, a plan for several of them", () => {
 	expect(planOfPower("shutDown", ["web-1"])).toMatchObject({
@@ -14,6 +14,18 @@ test("a plan for one guest speaks of it, a plan for several of them", () => {
 
 test("deleting says that it cannot be undone", () => {
 	expect(planOfPower("delete", ["web-1"]).undo).toBe("this cannot be undone.");
+});
+
+test("forgetting says what is forgotten, that the guest may run on, and that nothing is deleted", () => {
+	const { steps, undo } = planOfForget(["web-1"], ["gull"]);
+	expect(steps).toEqual([
+		"This console forgets web-1: what it is, where it runs, and its tags.",
+		"If gull is switched on somewhere, the guest may still run there, unseen, under the same addresses.",
+		"Nothing is deleted on any server: the disks stay wherever they are.",
+		"Recovery points stay, and so does what happened, in the event log.",
+	]);
+	expect(undo).toBe("restore it from its backups, as a new guest.");
+	expect(planOfForget(["web-1", "web-2"], ["gull", "gull"]).steps[1]).toMatch(/^If gull is .* the guests may/);
 });
 
 test.each([

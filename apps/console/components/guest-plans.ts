@@ -43,6 +43,22 @@ export function planOfPower(action: PowerAction, names: readonly string[]): Plan
 	}
 }
 
+/** What forgetting guests of hosts that are gone for ever does. */
+export function planOfForget(names: readonly string[], hosts: readonly string[]): Plan {
+	const who = listOf(names);
+	const where = listOf([...new Set(hosts)]);
+	const one = names.length === 1;
+	return {
+		steps: [
+			`This console forgets ${who}: what ${one ? "it is" : "they are"}, where ${one ? "it runs" : "they run"}, and ${one ? "its" : "their"} tags.`,
+			`If ${where} is switched on somewhere, ${one ? "the guest" : "the guests"} may still run there, unseen, under the same addresses.`,
+			"Nothing is deleted on any server: the disks stay wherever they are.",
+			`Recovery points stay, and so does what happened, in the event log.`,
+		],
+		undo: `restore ${one ? "it" : "them"} from ${one ? "its" : "their"} backups, as ${one ? "a new guest" : "new guests"}.`,
+	};
+}
+
 /** `a`, `a and b`, `a, b and c`, `a, b, c and 9 more`. */
 export function listOf(names: readonly string[]): string {
 	const shown = names.length > 5 ? [...names.slice(0, 4), `${names.length - 4} more`] : names;

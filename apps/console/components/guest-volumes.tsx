@@ -9,6 +9,7 @@ import { Chip } from "../ui/chip.tsx";
 import { Menu } from "../ui/menu.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { useRoleRefusal } from "./me.tsx";
+import { MovingDisk } from "./moving-disk.tsx";
 import { type VolumeChange, VolumeDialog } from "./volume-dialog.tsx";
 
 const icon = "size-4 shrink-0";
@@ -17,8 +18,10 @@ const icon = "size-4 shrink-0";
 export function GuestVolumes({ guest }: { guest: GuestView }) {
 	const roleRefusal = useRoleRefusal("admin");
 	const [asked, setAsked] = useState<VolumeChange | null>(null);
+	const { volumeMove } = guest;
 	const refusal =
 		roleRefusal ??
+		(volumeMove ? "one of its disks is being moved; wait for its end" : null) ??
 		(guest.hostOnline ? null : "its host is out of reach") ??
 		(guest.moving ? "it is being migrated; wait for the end or cancel the migration" : null);
 	return (
@@ -45,6 +48,7 @@ export function GuestVolumes({ guest }: { guest: GuestView }) {
 										{name}, {formatBytes(volume.sizeBytes)} in {volume.pool}
 										{guest.poolKinds[index] && <Chip>{guest.poolKinds[index]}</Chip>}
 									</span>
+									{volumeMove?.volumeId === volume.id && <MovingDisk move={volumeMove} />}
 									{volume.fromImage && <span className="block text-sm text-soft">from {volume.fromImage}</span>}
 								</div>
 								<Menu

@@ -1,10 +1,11 @@
 "use client";
 import { formatBytes, formatDuration } from "@sterna/shared/units";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery } from "@tanstack/react-query";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { toast } from "sonner";
 import type { GuestView, MigrationPlanView } from "../server/views-guests.ts";
+import { FilterInput } from "../table/filter-input.tsx";
 import { Chip } from "../ui/chip.tsx";
 import { Switch } from "../ui/switch.tsx";
 import { PlanDialog } from "./plan-dialog.tsx";
@@ -26,7 +27,14 @@ export function MigrateDialog({ guest, targetHostId, onClose }: MigrateDialogPro
 	const router = useRouter();
 	const [chosen, setChosen] = useState(targetHostId ?? null);
 	const [autoConverge, setAutoConverge] = useState(true);
-	const plans = useQuery(trpc.guests.planMigration.queryOptions({ guestId: guest.id }, { staleTime: 0, gcTime: 0 }));
+	const [filter, setFilter] = useState("");
+	const plans = useQuery(
+		trpc.guests.planMigration.queryOptions(
+			{ guestId: guest.id, filter },
+			{ staleTime: 0, gcTime: 0, placeholderData: keepPreviousData },
+		),
+	);
+	const notAsked = plans.data?.notAsked ?? 0;
 	const candidates = plans.data?.candidates ?? [];
 	const target =
 		candidates.find((one) => one.target.id === chosen) ?? candidates.find((one) => one.chosen) ?? candidates[0];
@@ -47,7 +55,7 @@ export function MigrateDialog({ guest, targetHostId, onClose }: MigrateDialogPro
 			onClose={onClose}
 			title={`Migrate ${guest.name}`}
 			lead={`It runs on ${guest.host.name} and keeps running while it moves.`}
-			plan={plans.data && planOf(target)}
+			plan={plans.data && !plans.isPlaceholderData ? planOf(target, filter) : undefined}
 			planError={plans.error}
 			confirm={target ? `Migrate to ${target.target.name}` : "Migrate"}
 			pending={migrate.isPending}
@@ -60,6 +68,16 @@ export function MigrateDialog({ guest, targetHostId, onClose }: MigrateDialogPro
 				});
 			}}
 		>
+			{(filter !== "" || notAsked > 0) && (
+				<div>
+					<FilterInput label="Find a host by name" value={filter} onValue={setFilter} />
+					{notAsked > 0 && (
+						<p className="mt-1 text-sm text-soft">
+							The {candidates.length} that fit best stand below; {notAsked} more were not asked.
+						</p>
+					)}
+				</div>
+			)}
 			{candidates.length > 0 && (
 				<fieldset>
 					<legend className="mb-1.5 text-sm font-semibold text-soft">To</legend>
@@ -92,7 +110,14 @@ export function MigrateDialog({ guest, targetHostId, onClose }: MigrateDialogPro
 	);
 }
 
-function planOf(candidate: Candidate | undefined) {
+function planOf(candidate: Candidate | undefined, filter: string) {
+	if (!candidate && filter !== "") {
+		return {
+			steps: [],
+			refusals: [{ code: "not_found" as const, message: `No other host has “${filter}” in its name.` }],
+			undo: "nothing would change.",
+		};
+	}
 	if (!candidate) {
 		return {
 			steps: [],

@@ -4,7 +4,6 @@ import { formatBytes, formatDuration } from "@sterna/shared/units";
 import type { MigrationView } from "../server/views-migrations.ts";
 import { Meter, Pair } from "../ui/meter.tsx";
 import { Panel } from "../ui/panel.tsx";
-import { Time } from "../ui/time.tsx";
 import { Chart } from "./chart.tsx";
 import { amountOf } from "./words.ts";
 
@@ -106,26 +105,6 @@ export function Convergence({ move }: { move: MigrationView }) {
 						? "The copy is faster than the guest writes: it converges."
 						: "The guest writes faster than the copy: it does not converge at this moment."}
 				</p>
-			)}
-		</Panel>
-	);
-}
-
-/** What happened when, in the words of the agent that runs the move. */
-export function Journal({ report }: { report: MigrationReport | null }) {
-	return (
-		<Panel title="Journal">
-			{!report || report.journal.length === 0 ? (
-				<p className="text-soft">Nothing is written yet.</p>
-			) : (
-				<ol className="rows">
-					{report.journal.map((entry) => (
-						<li key={`${entry.at} ${entry.text}`} className="grid grid-cols-[4.5rem_minmax(0,1fr)] gap-2.5 py-1.5">
-							<Time at={entry.at} className="text-sm text-faint" />
-							<span className="wrap-anywhere">{entry.text}</span>
-						</li>
-					))}
-				</ol>
 			)}
 		</Panel>
 	);

@@ -17,6 +17,7 @@ import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { useState } from "react";
 import { Mark } from "../ui/mark.tsx";
+import { countOf } from "./backups/words.ts";
 
 /** Numbers beside the links; `bad` ones need attention. Null hides the number. */
 export interface NavCounts {
@@ -43,11 +44,11 @@ const groups = [
 ] as const;
 
 const said: Record<keyof NavCounts, { bad: boolean; words: (count: number) => string }> = {
-	guests: { bad: false, words: (count) => `${count} guests` },
-	hostsInTrouble: { bad: true, words: (count) => `${count} need attention` },
+	guests: { bad: false, words: (count) => countOf(count, "guest") },
+	hostsInTrouble: { bad: true, words: (count) => `${count} ${count === 1 ? "needs" : "need"} attention` },
 	migrations: { bad: false, words: (count) => `${count} running` },
-	guestsAtRisk: { bad: true, words: (count) => `${count} guests at risk` },
-	findings: { bad: true, words: (count) => `${count} open findings` },
+	guestsAtRisk: { bad: true, words: (count) => `${countOf(count, "guest")} at risk` },
+	findings: { bad: true, words: (count) => countOf(count, "open finding") },
 };
 
 function NavLinks({ counts, onFollow }: { counts: NavCounts; onFollow?: () => void }) {

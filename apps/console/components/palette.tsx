@@ -5,6 +5,7 @@ import { Archive, ArrowLeftRight, Boxes, CalendarClock, FileText, Plus, Search, 
 import { useRouter } from "next/navigation";
 import { useEffect, useState } from "react";
 import type { SearchHit } from "../server/views-overview.ts";
+import { problemOf } from "./problem.tsx";
 import { useTRPC } from "./trpc.tsx";
 
 const pages = [
@@ -101,7 +102,11 @@ export function Palette() {
 				</div>
 				<Command.List className="max-h-[min(26rem,60dvh)] overflow-y-auto p-1.5 [&_[cmdk-group-heading]]:px-2.5 [&_[cmdk-group-heading]]:pt-2 [&_[cmdk-group-heading]]:pb-1 [&_[cmdk-group-heading]]:text-sm [&_[cmdk-group-heading]]:text-soft">
 					<Command.Empty className="px-2.5 py-4 text-soft">
-						{found.isFetching ? "Looking…" : "Nothing has this name or address."}
+						{found.isFetching
+							? "Looking…"
+							: found.error
+								? problemOf(found.error).message
+								: "Nothing has this name or address."}
 					</Command.Empty>
 					{hits.length > 0 && (
 						<Command.Group heading="Found">

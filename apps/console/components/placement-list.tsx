@@ -4,7 +4,10 @@ import { Chip } from "../ui/chip.tsx";
 import { Empty } from "../ui/empty.tsx";
 import { Refusals } from "./refusals.tsx";
 
-/** Every host as an answer to "where could it go": the chosen one first, then the others with what speaks for or against. */
+/** As many as a person compares. */
+const shownHosts = 24;
+
+/** Hosts as answers to "where could it go": the chosen one first, then the others with what speaks for or against. */
 export function PlacementList({ candidates }: { candidates: readonly PlacementCandidate[] }) {
 	if (candidates.length === 0) {
 		return <Empty title="No server has joined yet.">A guest needs a host; join a server first.</Empty>;
@@ -15,9 +18,10 @@ export function PlacementList({ candidates }: { candidates: readonly PlacementCa
 			(b.score ?? -1) - (a.score ?? -1) ||
 			a.host.name.localeCompare(b.host.name),
 	);
+	const more = sorted.length - shownHosts;
 	return (
 		<ul className="rows">
-			{sorted.map((candidate) => (
+			{sorted.slice(0, shownHosts).map((candidate) => (
 				<li key={candidate.host.id} className="flex gap-2.5 py-2.5 first:pt-0">
 					{candidate.refusals.length === 0 ? (
 						<CircleCheck aria-label="possible" className="mt-0.5 size-4 shrink-0 text-ok" />
@@ -43,6 +47,7 @@ export function PlacementList({ candidates }: { candidates: readonly PlacementCa
 					</div>
 				</li>
 			))}
+			{more > 0 && <li className="py-2.5 text-sm text-soft">And {more} more hosts that fit no better.</li>}
 		</ul>
 	);
 }

@@ -6,7 +6,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { SkeletonRows } from "../ui/skeleton.tsx";
 import { ProblemNotice } from "./problem.tsx";
 import { Refusals } from "./refusals.tsx";
-import { ended } from "./words.ts";
+import { ended, statement } from "./words.ts";
 
 export interface Plan {
 	/** Sentences of what will happen, in order. */
@@ -40,11 +40,13 @@ interface PlanDialogProps {
 export function PlanDialog(props: PlanDialogProps) {
 	const { plan } = props;
 	const refusals = plan?.refusals ?? [];
-	const reason = !plan
-		? "the plan is not there yet"
-		: refusals.length > 0
-			? "something stands in the way; see above"
-			: (props.confirmRefusal ?? null);
+	const reason = props.planError
+		? "it is not known what would happen; see above"
+		: !plan
+			? "the plan is not there yet"
+			: refusals.length > 0
+				? "something stands in the way; see above"
+				: (props.confirmRefusal ?? null);
 	return (
 		<Dialog
 			open={props.open}
@@ -95,7 +97,7 @@ function PlanBody({ plan }: { plan: Plan }) {
 					<ol className="list-decimal space-y-1 pl-5 marker:text-faint">
 						{plan.steps.map((step) => (
 							<li key={step} className="wrap-anywhere">
-								{step}
+								{statement(step)}
 							</li>
 						))}
 					</ol>

@@ -2,7 +2,9 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { usePathname, useRouter } from "next/navigation";
 import type { ReactNode } from "react";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
+import { Notice } from "../ui/notice.tsx";
+import { Time, useNow } from "../ui/time.tsx";
 import { atRisk } from "./backups/protection-headline.ts";
 import { useLinkState } from "./link-state.ts";
 import { LiveProvider, useLive } from "./live.tsx";
@@ -35,6 +37,7 @@ export function Shell({ children }: { children: ReactNode }) {
 
 function Frame({ children }: { children: ReactNode }) {
 	const trpc = useTRPC();
+	const link = useLinkState();
 	const path = usePathname();
 	const overview = useQuery(trpc.overview.get.queryOptions());
 	const findings = useQuery(trpc.health.list.queryOptions({ pageSize: 1, state: ["open"] }));
@@ -65,7 +68,31 @@ function Frame({ children }: { children: ReactNode }) {
 				<main id="content" key={path} className="w-full max-w-[1320px] flex-1 px-3.5 pb-10 md:px-[26px]">
 					{children}
 				</main>
+				{link === "lost" && <LostNotice />}
 			</div>
+		</div>
+	);
+}
+
+const patienceMs = 3000;
+
+/** Stays in sight wherever the reader has scrolled to: what the page shows may not be so any more. */
+function LostNotice() {
+	const [since] = useState(() => Date.now());
+	/** A line that is back within moments is worth no word. */
+	if (useNow() - since < patienceMs) return null;
+	return (
+		<div role="status" className="sticky bottom-3.5 z-30 mx-3.5 mb-3.5 md:mx-[26px]">
+			<Notice
+				tone="warn"
+				className="max-w-[720px] shadow-popup"
+				title={
+					<>
+						The console has not been heard since <Time at={since} />. What stands here is older than that.
+					</>
+				}
+				cure="This page goes on by itself when the console answers again. Guests run on without it."
+			/>
 		</div>
 	);
 }

@@ -41,7 +41,7 @@ function Targets({ guest }: { guest: GuestView }) {
 	const plans = useQuery(useTRPC().guests.planMigration.queryOptions({ guestId: guest.id }, { staleTime: 30_000 }));
 	return (
 		<Answer of={plans} waiting={<SkeletonRows count={2} />}>
-			{({ candidates }) =>
+			{({ candidates, notAsked }) =>
 				candidates.length === 0 ? (
 					<p className="text-soft">There is no other host. Join a second server to move guests.</p>
 				) : (
@@ -84,6 +84,11 @@ function Targets({ guest }: { guest: GuestView }) {
 								);
 							})}
 						</ul>
+						{notAsked > 0 && (
+							<p className="mt-2 text-sm text-soft">
+								{notAsked} more hosts were not asked; Migrate finds them by their names.
+							</p>
+						)}
 						{target && <MigrateDialog guest={guest} targetHostId={target} onClose={() => setTarget(null)} />}
 					</>
 				)

@@ -6,9 +6,9 @@ import { useDeferredValue, useState } from "react";
 import { toast } from "sonner";
 import { useRoleRefusal } from "../components/me.tsx";
 import { PlacementList } from "../components/placement-list.tsx";
-import { ProblemNotice, toastProblem } from "../components/problem.tsx";
+import { ProblemNotice } from "../components/problem.tsx";
 import { useTRPC } from "../components/trpc.tsx";
-import { ended } from "../components/words.ts";
+import { ended, statement } from "../components/words.ts";
 import type { CreatePlan } from "../server/views-guests.ts";
 import { Button } from "../ui/button.tsx";
 import { Field, TextField } from "../ui/field.tsx";
@@ -50,7 +50,6 @@ export function GuestCreateForm() {
 				});
 				router.push(`/guests/${guestId}`);
 			},
-			onError: (error) => toastProblem(`${draft.name} was not created`, error),
 		}),
 	);
 	const reason =
@@ -218,7 +217,7 @@ export function GuestCreateForm() {
 						{place && (
 							<ol className="list-decimal space-y-1 pl-5 marker:text-faint">
 								{plan.data.steps.map((step) => (
-									<li key={step}>{step}</li>
+									<li key={step}>{statement(step)}</li>
 								))}
 							</ol>
 						)}
@@ -228,6 +227,7 @@ export function GuestCreateForm() {
 						</p>
 					</div>
 				)}
+				{create.error && <ProblemNotice error={create.error} className="mt-4" />}
 				<div className="mt-4 flex justify-end gap-2 border-t border-line pt-3">
 					<Button onClick={() => router.push("/guests")}>Do nothing</Button>
 					<Button type="submit" kind="primary" disabledReason={reason} pending={create.isPending}>

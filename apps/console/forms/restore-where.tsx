@@ -1,5 +1,6 @@
 "use client";
 import { formatBytes } from "@sterna/shared/units";
+import { useState } from "react";
 import { GuestPick } from "../components/backups/guest-pick.tsx";
 import { sentence, statement } from "../components/words.ts";
 import type { RestorePlan } from "../server/views-backups.ts";
@@ -40,7 +41,13 @@ export function RestoreWhere(props: RestorePart & { hosts: RestorePlan["hosts"] 
 	);
 }
 
+/** As many as a person compares; the others are found by their names. */
+const shownHosts = 24;
+
 function NewGuest({ draft, set, hosts }: RestorePart & { hosts: RestorePlan["hosts"] }) {
+	const [filter, setFilter] = useState("");
+	const found = hosts.filter(({ host }) => host.name.toLowerCase().includes(filter.trim().toLowerCase()));
+	const shown = found.filter(({ host }, index) => index < shownHosts || host.id === draft.hostId);
 	return (
 		<div className="flex flex-col gap-4">
 			<TextField
@@ -64,6 +71,16 @@ function NewGuest({ draft, set, hosts }: RestorePart & { hosts: RestorePlan["hos
 			</div>
 			<fieldset>
 				<legend className="mb-1 text-sm font-medium">Host</legend>
+				{hosts.length > shownHosts && (
+					<TextField
+						label="Find a host by name"
+						hint={found.length > shown.length ? `${found.length - shown.length} more are not shown.` : null}
+						fieldClassName="mb-2"
+						value={filter}
+						onValue={setFilter}
+						autoComplete="off"
+					/>
+				)}
 				<div className="flex flex-col gap-2">
 					<RadioCard
 						name="host"
@@ -73,7 +90,7 @@ function NewGuest({ draft, set, hosts }: RestorePart & { hosts: RestorePlan["hos
 					>
 						The planner chooses and says why.
 					</RadioCard>
-					{hosts.map(({ host, chosen, refusals }) => (
+					{shown.map(({ host, chosen, refusals }) => (
 						<RadioCard
 							key={host.id}
 							name="host"

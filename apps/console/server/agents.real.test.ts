@@ -4,7 +4,7 @@ import { GuestId, HostId, MigrationId, newId } from "@sterna/shared/ids";
 import { formatJoinString, parseJoinString } from "@sterna/shared/protocol/join";
 import { MiB } from "@sterna/shared/units";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Api, Browser, ConsoleProcess, until } from "./testing/console-process.ts";
+import { type Api, Browser, ConsoleProcess, heard, until } from "./testing/console-process.ts";
 import {
 	askAgentPort,
 	Fleet,
@@ -29,7 +29,11 @@ afterAll(async () => {
 });
 
 const joinLine = async () => (await api.hosts.createJoinToken.mutate({})).joinLine;
-const newAgent = async (name: string) => ScriptedAgent.join(await joinLine(), name, fleet);
+const newAgent = async (name: string) => {
+	const agent = await ScriptedAgent.join(await joinLine(), name, fleet);
+	await heard(api, agent.identity.hostId);
+	return agent;
+};
 const events = async (kind: string, objectId: string) =>
 	(await api.events.list.query({ kind, objectId })).rows.map(({ sentence }) => sentence);
 const refused = (agent: ScriptedAgent) =>
@@ -189,10 +193,6 @@ describe("what an agent says of things that are not its own is refused and logge
 	let guestId: GuestId;
 	beforeAll(async () => {
 		[owner, liar] = [await newAgent("owner-01"), await newAgent("liar-01")];
-		await until(
-			"the owner's size",
-			async () => (await api.hosts.get.query({ hostId: owner.identity.hostId })).cpuModel,
-		);
 		const made = await api.guests.create.mutate({
 			...{ name: "owned", vcpus: 1, memoryBytes: 64 * MiB, boot: { from: "disk" }, networks: [] },
 			...{ volumes: [{ pool: "local", sizeBytes: MiB }], hostId: owner.identity.hostId },

@@ -185,6 +185,7 @@ export async function startConsole(
 				async () => evacuations.tick(),
 				() => retries.tick(),
 				() => existence.tick(),
+				() => volumes.tick(),
 				() => findings.decide(),
 				...backups.ticks,
 				watchSilence(core, alarms),

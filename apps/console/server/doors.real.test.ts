@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { GiB, MiB } from "@sterna/shared/units";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { type Api, admin, Browser, ConsoleProcess, codeOf, until } from "./testing/console-process.ts";
+import { type Api, admin, Browser, ConsoleProcess, codeOf, heard, until } from "./testing/console-process.ts";
 import { Fleet, ScriptedAgent } from "./testing/scripted-agent.ts";
 
 let console: ConsoleProcess;
@@ -59,7 +59,9 @@ describe("the first start", () => {
 	test("a server joins and offers a place for guests", async () => {
 		const { joinLine } = await api.hosts.createJoinToken.mutate({});
 		agent = await ScriptedAgent.join(joinLine, "rack1-01", new Fleet());
-		await until("the host", async () => (await api.hosts.list.query({ connection: ["online"] })).total === 1);
+		await heard(api, agent.identity.hostId);
+		// The first thing that it is told; what it is told later, the tests below ask for.
+		await until("the revocations", async () => agent.commands.includes("host.setRevocations"));
 	});
 });
 

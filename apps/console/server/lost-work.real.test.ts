@@ -59,6 +59,8 @@ describe("a host that does not name a restore among what it knows", () => {
 			agents.find(({ restores }) => [...restores.keys()].some((one) => one === id)),
 		);
 		await until("it to wait", async () => (await api.restores.get.query({ id })).state === "waiting");
+		// What waits is given its key again from time to time: an order that would bring it back to mind.
+		host.instead.set("restore.start", "swallow");
 		host.restores.clear();
 		host.tellRaw(host.snapshot());
 		// Reports are taken in one after the other: with the later one the list was, too.
@@ -69,6 +71,39 @@ describe("a host that does not name a restore among what it knows", () => {
 		await host.connect();
 		expect(await ended(id)).toMatchObject({ state: "failed", errorMessage: expect.stringMatching(/knows nothing/) });
 		expect(await guestNamed("forgotten")).toBeUndefined();
+	});
+});
+
+describe("a scrub that was given up because its host was silent for hours", () => {
+	test("is told with what it found when the host is heard again", async () => {
+		const { api, console, agents } = scene;
+		const repository = () => api.repositories.get.query({ id: repositoryId });
+		await api.repositories.upkeep.mutate({ id: repositoryId, kind: "scrub" });
+		await until("its end", async () => (await repository()).running.length === 0);
+		const [host, report] =
+			agents
+				.flatMap((agent) => [...agent.upkeeps.values()].map((one) => [agent, one] as const))
+				.filter(([, { kind }]) => kind === "scrub")
+				.sort(([, one], [, other]) => one.startedAt - other.startedAt)
+				.at(-1) ?? [];
+		if (!host || !report) throw new Error("nobody scrubbed");
+		await console.kill();
+		await console.inDatabase(
+			`update upkeeps set state = 'failed', error = '{"code":"host_offline","message":"not heard"}', report = null
+			 where id = '${report.upkeepId}'`,
+		);
+		const damages = [{ object: "packs/1", text: "altered", points: [] }];
+		host.upkeeps.set(report.upkeepId, { ...report, generation: 50, damages, result: "1 object is damaged" });
+		await console.restart();
+		for (const agent of agents) await agent.connect();
+		await until("what it found", async () => (await repository()).damages.length === 1);
+		const told = async () => (await scene.eventKinds(repositoryId)).filter((kind) => kind === "repository.damaged");
+		expect(await told()).toHaveLength(1);
+		await host.disconnect();
+		await host.connect();
+		const guest = await scene.newGuest("heard-after", { on: agents.indexOf(host) });
+		await until("a later report", async () => (await api.guests.get.query({ guestId: guest })).state === "running");
+		expect(await told()).toHaveLength(1);
 	});
 });
 

@@ -1,7 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import { type GuestId, VolumeId } from "@sterna/shared/ids";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { BackupScene, toNew } from "./testing/backup-scene.ts";
+import { BackupScene, nextAt, toNew } from "./testing/backup-scene.ts";
 import { Browser, codeOf, until } from "./testing/console-process.ts";
 
 let scene: BackupScene;
@@ -48,6 +48,7 @@ describe("to a new guest", () => {
 			async () => (await guestNamed("web-2"))?.state === "running" && guestNamed("web-2"),
 		);
 		expect(restored?.networks).toEqual([]);
+		await scene.told("restore.completed", id);
 		expect(await scene.eventKinds(id)).toEqual(["restore.completed", "restore.started"]);
 		expect(await codeOf(api.restores.cancel.mutate({ id }))).toBe("wrong_state");
 		expect(await codeOf(api.restores.start.mutate({ pointId, mode: "copy", target: toNew("web-2") }))).toBe("conflict");
@@ -124,6 +125,23 @@ describe("one that waits for its repository", () => {
 		fleet.places.restoresWait = false;
 		for (const agent of scene.agents) await agent.connect();
 		expect((await ended(id)).state).toBe("completed");
+	});
+});
+
+describe("one that never gets there", () => {
+	test("is ended by an admin: its guest stays, and the log says what it has", async () => {
+		const { api, fleet } = scene;
+		fleet.places.restoresWait = true;
+		const { id } = await api.restores.start.mutate({ pointId, mode: "instant", target: toNew("web-9") });
+		await until("it can be given up", async () => {
+			const { giveUpRefusal, state } = await api.restores.get.query({ id });
+			return state === "waiting" && giveUpRefusal === null;
+		});
+		await api.restores.giveUp.mutate({ id });
+		expect(await ended(id)).toMatchObject({ state: "failed" });
+		expect((await guestNamed("web-9"))?.state).toBe("stopped");
+		expect(await scene.eventKinds(id)).toEqual(["restore.failed", "restore.giveUpRequested", "restore.started"]);
+		expect(await codeOf(api.restores.giveUp.mutate({ id }))).toBe("wrong_state");
 	});
 });
 
@@ -230,11 +248,12 @@ describe("drills", () => {
 	test("a job's drills prove each guest's newest point by themselves", async () => {
 		const { api } = scene;
 		const fresh = await scene.backUp(guestId, repositoryId);
-		const spec = scene.job(repositoryId, { name: "proved", cron: "0 0 1 1 *", drill: { cron: "0 3 * * *", check } });
+		const spec = scene.job(repositoryId, { name: "proved", cron: "0 12 * * *", drill: { cron: "0 3 * * *", check } });
+		const due = nextAt(3);
+		await scene.setClock(due - 60_000);
 		const { id } = await api.jobs.create.mutate({ spec });
-		const dayMs = 24 * 3_600_000;
-		await scene.setClock(Math.floor((Date.now() - 3 * 3_600_000) / dayMs + 1) * dayMs + 3 * 3_600_000 + 1000);
-		await until("the proof", async () => (await api.points.get.query({ id: fresh })).proof?.ok, 30_000);
+		await scene.setClock(due + 1000);
+		await until("the proof", async () => (await api.points.get.query({ id: fresh })).proof?.ok);
 		const drills = (await api.restores.list.query({ pointId: fresh, mode: ["drill"] })).rows;
 		expect(drills).toMatchObject([{ requestedBy: "job proved" }]);
 		await api.demo.setClockOffset.mutate({ ms: 0 });
@@ -260,7 +279,7 @@ describe("damage", () => {
 		expect(red.damages).toHaveLength(1);
 		await until("the guest", async () => (await api.protection.get.query({ guestId })).state === "damaged");
 		expect((await api.points.get.query({ id: newest.id })).damage).toMatch(/altered; 65536 bytes/);
-		expect(await scene.eventKinds(repositoryId)).toContain("repository.damaged");
+		await scene.told("repository.damaged", repositoryId);
 		expect((await api.overview.get.query()).decisions[0]?.title).toBe("main is damaged");
 
 		repository.damages = [];

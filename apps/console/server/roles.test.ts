@@ -41,6 +41,7 @@ const table: Record<string, Role | null> = {
 	"guests.migrate": "operator",
 	"guests.openSerial": "operator",
 	"guests.forget": "admin",
+	"guests.forgetMany": "admin",
 	"guests.setTags": "admin",
 	"guests.growVolume": "admin",
 	"guests.attachVolume": "admin",
@@ -86,6 +87,7 @@ const table: Record<string, Role | null> = {
 	"restores.list": "viewer",
 	"restores.get": "viewer",
 	"restores.cancel": "operator",
+	"restores.giveUp": "admin",
 	"restores.screenshot": "operator",
 	"restores.drill": "operator",
 	"migrations.list": "viewer",
@@ -103,6 +105,7 @@ const table: Record<string, Role | null> = {
 	"demo.state": "viewer",
 	"demo.break": "admin",
 	"demo.setClockOffset": "admin",
+	"demo.skipToNextDue": "admin",
 	"demo.breakRepository": "admin",
 	changes: "viewer",
 };

@@ -269,6 +269,8 @@ export const RestoreView = RestoreRow.extend({
 	report: RestoreReport.nullable(),
 	check: DrillCheck.nullable(),
 	cancelRefusal: z.string().nullable(),
+	/** Why nobody can stop trying now: for one that only goes forward and does not get there. */
+	giveUpRefusal: z.object({ message: z.string(), cure: z.string() }).nullable(),
 });
 export type RestoreView = z.infer<typeof RestoreView>;
 

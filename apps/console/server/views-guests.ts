@@ -1,6 +1,7 @@
 import { Accelerator, GuestSpec, GuestState } from "@sterna/shared/guest";
 import { GuestId, MigrationId, TimestampMs } from "@sterna/shared/ids";
 import { MigrationPhase, MigrationPlan, Refusal } from "@sterna/shared/migration";
+import { VolumeMove } from "@sterna/shared/volume";
 import { z } from "zod";
 import { GuestRef, HostRef } from "./views.ts";
 
@@ -48,6 +49,10 @@ export const GuestRow = z.object({
 	remark: z.string().nullable(),
 	host: HostRef,
 	hostOnline: z.boolean(),
+	/** Why it cannot be forgotten now. Null: its host was revoked and is gone for ever. */
+	forgetRefusal: z.object({ message: z.string(), cure: z.string() }).nullable(),
+	/** Nobody believes its host again: forgetting it is the only thing that is left to do. */
+	hostRevoked: z.boolean(),
 	moving: MovingView.nullable(),
 	vcpus: z.int(),
 	memoryBytes: z.number(),
@@ -71,6 +76,8 @@ export const GuestView = GuestRow.extend({
 	createdAt: TimestampMs,
 	/** Kind of the pool of each volume on the guest's host, in the spec's order; null while the host is unknown. */
 	poolKinds: z.array(z.enum(["local", "shared"]).nullable()),
+	/** A disk on its way to another pool, as its host says now; null while there is none, or nobody hears the host. */
+	volumeMove: VolumeMove.nullable(),
 });
 export type GuestView = z.infer<typeof GuestView>;
 
@@ -107,7 +114,7 @@ export const BulkResult = z.object({
 });
 export type BulkResult = z.infer<typeof BulkResult>;
 
-/** Every other host as a target: the agent's plan, or the refusals that stand against it. */
+/** Other hosts as targets, those that fit best first: the agent's plan, or the refusals that stand against it. */
 export const MigrationPlanView = z.object({
 	guest: GuestRef,
 	source: HostRef,
@@ -119,6 +126,8 @@ export const MigrationPlanView = z.object({
 			refusals: z.array(Refusal),
 		}),
 	),
+	/** How many more hosts there are that were not asked: find one by its name. */
+	notAsked: z.int(),
 });
 export type MigrationPlanView = z.infer<typeof MigrationPlanView>;
 

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { ProblemNotice } from "../components/problem.tsx";
 import { Headline } from "../ui/headline.tsx";
 import type { Tone } from "../ui/tone.ts";
-import { NothingFits } from "./nothing-fits.tsx";
+import { NothingFits, PastTheEnd } from "./nothing-fits.tsx";
 import { QueryTable, type QueryTableProps } from "./query-table.tsx";
 
 interface ListPageProps<Row extends RowData, Sort extends string>
@@ -29,6 +29,8 @@ interface ListPageProps<Row extends RowData, Sort extends string>
 export function ListPage<Row extends RowData, Sort extends string>(props: ListPageProps<Row, Sort>) {
 	const { title, headline, lead, actions, children, query, nothingFits, empty, ...table } = props;
 	const { url } = table;
+	const total = query.data?.total ?? 0;
+	const unfilled = url.narrowed ? <NothingFits url={url} title={nothingFits} /> : empty;
 	return (
 		<>
 			<title>{`${title} · Sterna`}</title>
@@ -42,8 +44,8 @@ export function ListPage<Row extends RowData, Sort extends string>(props: ListPa
 					{...table}
 					caption={title}
 					rows={query.data?.rows}
-					total={query.data?.total ?? 0}
-					empty={url.narrowed ? <NothingFits url={url} title={nothingFits} /> : empty}
+					total={total}
+					empty={total > 0 ? <PastTheEnd url={url} /> : unfilled}
 				/>
 			)}
 		</>

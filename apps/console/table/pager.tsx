@@ -20,14 +20,14 @@ export function Pager({ page, pageSize, total, onPage }: PagerProps) {
 			className="flex items-center justify-end gap-2 border-t border-line px-3 py-2 text-sm text-soft"
 		>
 			<span>
-				{Math.min(first, total)}–{Math.min(first + pageSize - 1, total)} of {total}
+				{first > total ? "none" : `${first}–${Math.min(first + pageSize - 1, total)}`} of {total}
 			</span>
 			<Button
 				kind="quiet"
 				small
 				aria-label="Previous page"
 				disabledReason={page <= 1 ? "this is the first page" : null}
-				onClick={() => onPage(page - 1)}
+				onClick={() => onPage(Math.min(page - 1, pages))}
 			>
 				<ChevronLeft aria-hidden className="size-4" />
 			</Button>

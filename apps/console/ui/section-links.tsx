@@ -2,6 +2,7 @@
 import { clsx } from "clsx";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
+import { useEffect, useRef } from "react";
 
 interface SectionLinksProps {
 	/** What the pages belong to, for screen readers. */
@@ -15,12 +16,16 @@ export function SectionLinks({ label, links }: SectionLinksProps) {
 	const here = links
 		.filter(({ href }) => path === href || path.startsWith(`${href}/`))
 		.sort((a, b) => b.href.length - a.href.length)[0];
+	const active = useRef<HTMLAnchorElement>(null);
+	/** On a narrow screen the links are wider than it; where the reader is must not lie beyond its edge. */
+	useEffect(() => active.current?.scrollIntoView({ block: "nearest", inline: "nearest" }), []);
 	return (
 		<nav aria-label={label} className="mb-5 overflow-x-auto border-b border-line">
 			<ul className="flex gap-5">
 				{links.map((link) => (
 					<li key={link.href}>
 						<Link
+							ref={link === here ? active : undefined}
 							href={link.href}
 							aria-current={link === here ? (path === link.href ? "page" : "true") : undefined}
 							className={clsx(

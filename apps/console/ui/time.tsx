@@ -3,13 +3,13 @@ import { clsx } from "clsx";
 import { addDays, format, isSameDay, isSameYear } from "date-fns";
 import { useEffect, useState } from "react";
 
-/** A point in time: the clock time today, the day otherwise; the whole date on hover. */
+/** A point in time: the clock time today, the day otherwise; the whole date with the zone on hover. */
 export function Time({ at, className }: { at: number; className?: string }) {
 	const date = new Date(at);
 	const now = new Date();
 	const form = isSameDay(date, now) ? "HH:mm:ss" : isSameYear(date, now) ? "d MMM HH:mm" : "d MMM yyyy";
 	return (
-		<time dateTime={date.toISOString()} title={format(date, "d MMMM yyyy, HH:mm:ss.SSS")} className={className}>
+		<time dateTime={date.toISOString()} title={format(date, "d MMMM yyyy, HH:mm:ss.SSS OOOO")} className={className}>
 			{format(date, form)}
 		</time>
 	);
@@ -25,7 +25,7 @@ export function useNow(everyMs = 1000): number {
 	return now;
 }
 
-/** A moment of a schedule: `today 02:00`, `tomorrow 02:00`, `Mon 24 Nov, 02:00`; the whole date on hover. */
+/** A moment of a schedule: `today 02:00`, `tomorrow 02:00`, `Mon 24 Nov, 02:00`; the whole date with the zone on hover. */
 export function DayTime({ at, className }: { at: number; className?: string }) {
 	const date = new Date(at);
 	const now = new Date();
@@ -39,7 +39,7 @@ export function DayTime({ at, className }: { at: number; className?: string }) {
 	return (
 		<time
 			dateTime={date.toISOString()}
-			title={format(date, "d MMMM yyyy, HH:mm:ss")}
+			title={format(date, "d MMMM yyyy, HH:mm:ss OOOO")}
 			className={clsx("whitespace-nowrap", className)}
 		>
 			{day} {format(date, "HH:mm")}

@@ -211,6 +211,8 @@ export const RestoreReport = z.strictObject({
 	provedAfterMs: z.number().min(0).nullable(),
 	/** A picture of the drill's screen is kept by the agent (`restore.screenshot`). */
 	hasScreenshot: z.boolean(),
+	/** A person ended it for good: the guest stays, stopped, with half-filled disks. */
+	givenUp: z.boolean().default(false),
 	error: taskError,
 	journal,
 });

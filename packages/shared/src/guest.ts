@@ -3,7 +3,7 @@ import { Epoch, GuestId, HostId, MigrationId, TimestampMs } from "./ids.ts";
 import { Name, ResourceName } from "./names.ts";
 import { Nic } from "./network.ts";
 import { GiB, MiB, TiB } from "./units.ts";
-import { Volume } from "./volume.ts";
+import { Volume, VolumeMove } from "./volume.ts";
 
 /** Kernel command line: printable ASCII, no commas' special meaning here because it is one argument of its own. */
 const KernelCommandLine = z
@@ -95,6 +95,10 @@ export const GuestReport = z.strictObject({
 	machine: z.string().nullable(),
 	/** Why the guest is in this state when that is not plain: a crash, an in-doubt hand-over. */
 	remark: z.string().max(1000).nullable(),
+	/** Its disks by the host's own record; an agent of before does not say. While a change is under way `volume.list` knows better. */
+	volumes: z.array(Volume).max(16).optional(),
+	/** A disk that is on its way to another pool of its host, and how far it is; null while none is. */
+	volumeMove: VolumeMove.nullable().optional(),
 });
 export type GuestReport = z.infer<typeof GuestReport>;
 

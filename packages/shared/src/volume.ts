@@ -49,3 +49,13 @@ export const Volume = z.strictObject({
 	fromImage: ResourceName.optional(),
 });
 export type Volume = z.infer<typeof Volume>;
+
+/** A volume that is copied to another pool of its host. */
+export const VolumeMove = z.strictObject({
+	volumeId: VolumeId,
+	toPool: ResourceName,
+	/** Both 0 until the copy has begun; the whole may grow while the guest writes. */
+	copiedBytes: z.int().min(0),
+	totalBytes: z.int().min(0),
+});
+export type VolumeMove = z.infer<typeof VolumeMove>;

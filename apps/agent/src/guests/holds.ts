@@ -8,6 +8,8 @@ export type HeldVerb = "start" | "delete" | "migrate" | "backup" | "changeVolume
 export interface Hold {
 	/** What has the guest, as a sentence that follows its name: `is being restored`. */
 	reason: string;
+	/** What a person may do about it. By default: wait for its end, or cancel it. */
+	cure?: string;
 	refuses: readonly HeldVerb[];
 	/** The guest's volumes are not here yet: it is only ever started with these. */
 	sources?: readonly VolumeSource[];
@@ -15,9 +17,17 @@ export interface Hold {
 	giveWay?(): Promise<void>;
 }
 
-/** Who has which guest. Kept in memory: whoever holds a guest over a restart of the agent has a journal and holds it again. */
+/**
+ * Who has which guest. Kept in memory: whoever holds a guest over a restart of the agent has a journal and holds it again.
+ * `standing`: a hold that follows from what is stored of the guest itself.
+ */
 export class GuestHolds {
+	readonly #standing: (guestId: GuestId) => Hold | null;
 	readonly #holds = new Map<GuestId, Set<Hold>>();
+
+	constructor(standing: (guestId: GuestId) => Hold | null = () => null) {
+		this.#standing = standing;
+	}
 
 	/** Holds a guest until the returned function is called. */
 	place(guestId: GuestId, hold: Hold): () => void {
@@ -31,17 +41,16 @@ export class GuestHolds {
 
 	/** Why the guest cannot do that now, as a sentence that follows its name; null when it can. `own`: the hold of who asks. */
 	refusal(guestId: GuestId, verb: HeldVerb, own?: Hold): string | null {
-		for (const hold of this.#holds.get(guestId) ?? []) {
-			if (hold !== own && hold.refuses.includes(verb)) return hold.reason;
-		}
-		return null;
+		return this.#refusing(guestId, verb, own)?.reason ?? null;
 	}
 
 	/** `own`: the hold of who asks. @throws {SternaError} `conflict` with what else has the guest. */
 	refuseIfHeld(guestId: GuestId, name: string, verb: HeldVerb, own?: Hold): void {
-		const reason = this.refusal(guestId, verb, own);
-		if (reason)
-			throw new SternaError("conflict", `guest ${name} ${reason}`, { cure: "wait for its end, or cancel it" });
+		const hold = this.#refusing(guestId, verb, own);
+		if (!hold) return;
+		throw new SternaError("conflict", `guest ${name} ${hold.reason}`, {
+			cure: hold.cure ?? "wait for its end, or cancel it",
+		});
 	}
 
 	/** Where the guest's volumes come from, while they are not here; null when they are. */
@@ -53,5 +62,13 @@ export class GuestHolds {
 	/** Ends whatever can be ended, for who comes first: a move. Not inside a turn of the guest's queue: what ends takes its own. */
 	async makeWay(guestId: GuestId): Promise<void> {
 		await Promise.all([...(this.#holds.get(guestId) ?? [])].map((hold) => hold.giveWay?.()));
+	}
+
+	#refusing(guestId: GuestId, verb: HeldVerb, own?: Hold): Hold | null {
+		for (const hold of this.#holds.get(guestId) ?? []) {
+			if (hold !== own && hold.refuses.includes(verb)) return hold;
+		}
+		const standing = this.#standing(guestId);
+		return standing?.refuses.includes(verb) ? standing : null;
 	}
 }

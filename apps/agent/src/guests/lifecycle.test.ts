@@ -98,3 +98,10 @@ test("a guest that ignored its power button and came back by a move is not calle
 	await guests.refresh(spec.id);
 	expect(guests.view(spec.id)).toMatchObject({ state: "running" });
 });
+
+test("a guest is told with the disks that this host has for it", async () => {
+	const { live } = await server();
+	const { guests } = await live();
+	const spec = guestSpec();
+	expect((await guests.create(spec, 1)).volumes).toEqual(spec.volumes);
+});

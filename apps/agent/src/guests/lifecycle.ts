@@ -11,6 +11,7 @@ import { ArrivingFiles } from "../migrations/incoming-file.ts";
 import { claimConflict, sameSpec } from "./claims.ts";
 import { decide, type LifecycleCommand } from "./decide.ts";
 import type { Hold } from "./holds.ts";
+import { asideOf } from "./lacking.ts";
 import type { KnownGuest } from "./store.ts";
 import { stateOf, type Transient, viewGuest } from "./view.ts";
 
@@ -350,7 +351,10 @@ export class Guests {
 		await this.#hypervisor.powerOff(guest.guestId);
 		this.#processes.delete(guest.guestId);
 		if (guest.run.desired === "deleted") {
-			for (const location of places.volumes(guest.spec)) await this.#hypervisor.deleteVolume(location);
+			const volumes = places.volumes(guest.spec);
+			for (const location of [...volumes, ...asideOf(guest.run.lacking, volumes)]) {
+				await this.#hypervisor.deleteVolume(location);
+			}
 			await this.#hypervisor.forget(guest.guestId);
 		}
 		await store.bury(guest.guestId);

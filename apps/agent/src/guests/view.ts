@@ -2,6 +2,7 @@ import type { ProcessReport } from "@sterna/hypervisor/hypervisor";
 import type { OwnershipRecord } from "@sterna/migration/ownership-record";
 import type { GuestReport, GuestState } from "@sterna/shared/guest";
 import type { HostId, MigrationId } from "@sterna/shared/ids";
+import { lackingRemark } from "./lacking.ts";
 import type { KnownGuest } from "./store.ts";
 
 /** What a guest is doing that its process does not show. */
@@ -34,6 +35,7 @@ export function viewGuest(sight: Sight): Omit<GuestReport, "generation"> | null 
 		peerHostId: move?.peerHostId ?? null,
 		machine: process?.machine ?? spec.machine ?? null,
 		remark,
+		volumes: spec.volumes,
 	};
 }
 
@@ -55,7 +57,7 @@ export function stateOf({ guest, process, transient, bootId }: Sight): { state: 
 	}
 	if (transient === "starting") return { state: "starting", remark: null };
 	if (record.role !== "owner") return { state: "stopped", remark: handOverRemark(record) };
-	if (run.desired !== "running") return { state: "stopped", remark: null };
+	if (run.desired !== "running") return { state: "stopped", remark: run.lacking && lackingRemark };
 	if (run.bootId !== bootId) {
 		return { state: "stopped", remark: "its server was restarted; it starts again when the console says so" };
 	}

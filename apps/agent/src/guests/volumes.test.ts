@@ -222,6 +222,30 @@ describe.each([[true], [false]])("of a guest that runs (%s)", (runs) => {
 	});
 });
 
+test("a move of a volume tells how far it is, until it has ended", async () => {
+	const { live } = await server();
+	const spec = guestSpec();
+	const { guests, volumes, hypervisor } = await live();
+	await guests.create(spec, 1);
+	const [volume] = spec.volumes;
+	if (!volume) throw new Error("the guest has no volume");
+	const told: unknown[] = [];
+	const { moveVolume } = hypervisor;
+	vi.spyOn(hypervisor, "moveVolume").mockImplementation(async (move, signal) => {
+		told.push(volumes.moveOf(spec.id));
+		move.onProgress({ transferredBytes: 3 * MiB, totalBytes: 4 * MiB });
+		told.push(volumes.moveOf(spec.id));
+		await moveVolume.call(hypervisor, move, signal);
+	});
+	await volumes.move({ guestId: spec.id, epoch: 1, volumeId: volume.id, pool: "fast" });
+	const under = { volumeId: volume.id, toPool: "fast" };
+	expect(told).toEqual([
+		{ ...under, copiedBytes: 0, totalBytes: 0 },
+		{ ...under, copiedBytes: 3 * MiB, totalBytes: 4 * MiB },
+	]);
+	await vi.waitFor(() => expect(volumes.moveOf(spec.id)).toBeNull());
+});
+
 test("a move to another host makes the move of a volume give way", async () => {
 	const { live, files } = await server();
 	const spec = guestSpec();

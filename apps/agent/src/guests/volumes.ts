@@ -1,9 +1,10 @@
 import { refuseExecution } from "@sterna/migration/handover";
+import type { DiskProgress } from "@sterna/shared/copying";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
 import type { Epoch, GuestId, VolumeId } from "@sterna/shared/ids";
 import type { ParsedInput } from "@sterna/shared/protocol/commands";
-import type { Volume } from "@sterna/shared/volume";
+import type { Volume, VolumeMove } from "@sterna/shared/volume";
 import type { AgentContext, Announcer } from "../context.ts";
 import { claimConflict } from "./claims.ts";
 import { type VolumeChange, VolumeChangeFiles } from "./volume-changes.ts";
@@ -26,6 +27,7 @@ export class GuestVolumes {
 	readonly #needs: Needs;
 	readonly #files: VolumeChangeFiles;
 	readonly #moves = new Map<GuestId, { move: Move; cancel: AbortController; ended: Promise<void> }>();
+	readonly #progress = new Map<GuestId, VolumeMove>();
 	readonly #timers = new Set<NodeJS.Timeout>();
 	#closed = false;
 
@@ -94,6 +96,11 @@ export class GuestVolumes {
 			return { whole: this.#launch(move) };
 		});
 		await ended?.whole;
+	}
+
+	/** The move under way and how far it is; null while there is none. */
+	moveOf(guestId: GuestId): VolumeMove | null {
+		return this.#progress.get(guestId) ?? null;
 	}
 
 	/** Takes up what an earlier life of the agent left: called once, after running guests were adopted. */
@@ -186,6 +193,7 @@ export class GuestVolumes {
 		const { holds, log } = this.#needs;
 		const { guestId } = move;
 		const cancel = new AbortController();
+		this.#told(move, { transferredBytes: 0, totalBytes: 0 });
 		const ended = this.#carryOut(move, cancel.signal);
 		const letGo = holds.place(guestId, {
 			reason: "has a volume that is being moved to another pool",
@@ -199,6 +207,8 @@ export class GuestVolumes {
 		const leave = () => {
 			letGo();
 			this.#moves.delete(guestId);
+			this.#progress.delete(guestId);
+			this.#needs.announce.guestChanged(guestId);
 		};
 		ended.then(leave, (thrown: unknown) => {
 			log.error({ guestId, volumeId: move.volumeId, err: asSternaError(thrown) }, "a volume was not moved");
@@ -207,13 +217,24 @@ export class GuestVolumes {
 		return ended;
 	}
 
+	/** Announced at each whole percent, not at each look of the driver. */
+	#told({ guestId, volumeId, toPool }: Move, { transferredBytes, totalBytes }: DiskProgress): void {
+		const before = this.#progress.get(guestId);
+		const now: VolumeMove = { volumeId, toPool, copiedBytes: transferredBytes, totalBytes };
+		this.#progress.set(guestId, now);
+		if (!before || percentOf(before) !== percentOf(now)) this.#needs.announce.guestChanged(guestId);
+	}
+
 	async #carryOut(move: Move, signal: AbortSignal): Promise<void> {
 		const { hypervisor, store, queue, announce } = this.#needs;
 		const { guestId, volumeId } = move;
 		if (!store.get(guestId)?.spec) return this.#files.remove(guestId);
 		const { from, to } = this.#pathsOf(move);
 		try {
-			await hypervisor.moveVolume({ guestId, volumeId, from, to, onProgress: () => {} }, signal);
+			await hypervisor.moveVolume(
+				{ guestId, volumeId, from, to, onProgress: (progress) => this.#told(move, progress) },
+				signal,
+			);
 		} catch (thrown) {
 			// With the old file there and no new one it is undone, whatever failed; otherwise the driver has to be asked again.
 			const [isOld, isNew] = await Promise.all(
@@ -274,6 +295,10 @@ export class GuestVolumes {
 		holds.refuseIfHeld(guestId, spec.name, "changeVolumes");
 		return spec;
 	}
+}
+
+function percentOf({ copiedBytes, totalBytes }: VolumeMove): number {
+	return totalBytes === 0 ? 0 : Math.floor((copiedBytes * 100) / totalBytes);
 }
 
 /** @throws {SternaError} `not_found` */

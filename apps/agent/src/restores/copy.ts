@@ -1,4 +1,5 @@
 import { asSternaError } from "@sterna/shared/errors";
+import { noteBrought } from "./give-up.ts";
 import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
 import { servePoint } from "./point-server.ts";
 import { dropAside, dropMade, placeVolumes, restoredVolumes } from "./volumes.ts";
@@ -26,7 +27,8 @@ export async function finishCopy({ context, guests, task, hold }: RestoreNeeds):
 		const volumes = restoredVolumes(context, task.facts);
 		await task.begin("finish");
 		await guests.restore(spec, epoch, () => placeVolumes(volumes));
-		await dropAside(volumes);
+		await noteBrought(context, task);
+		await dropAside(context, task.facts);
 		const kept = new Set(spec.volumes.map(({ id }) => id));
 		const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
 		for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);

@@ -3,6 +3,9 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StartRequest } from "@sterna/hypervisor/hypervisor";
 import { SternaError } from "@sterna/shared/errors";
+import { GuestSpec } from "@sterna/shared/guest";
+import { GuestId, newId, VolumeId } from "@sterna/shared/ids";
+import type { ParsedInput } from "@sterna/shared/protocol/commands";
 import type { AgentContext } from "../context.ts";
 import type { RestoreFacts } from "./journal.ts";
 import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
@@ -18,6 +21,47 @@ const serialTailBytes = 256 * 1024;
 
 export function screenshotPath(context: Pick<AgentContext, "dataDir">, restoreId: string): string {
 	return join(context.dataDir, "restores", `${restoreId}.png`);
+}
+
+/** A drill's guest and volumes are others than those it stands for: it harms neither when both are on one host. */
+export function drillFacts({ places, hostId, clock }: AgentContext, input: ParsedInput<"restore.start">): RestoreFacts {
+	const { restoreId, mode, pointId, epoch, check, access } = input;
+	if (!check) throw new SternaError("invalid", "a drill needs a check: how is it known that the guest works?");
+	const [pool] = places.pools();
+	if (!pool) throw new SternaError("not_found", "this host has no storage pool for a drill's volumes");
+	const names = new Set(places.pools().map(({ name }) => name));
+	const ids = new Map(input.spec.volumes.map(({ id }) => [id, newId(VolumeId)]));
+	const renamed = (id: VolumeId) => ids.get(id) ?? id;
+	const spec = GuestSpec.parse({
+		...input.spec,
+		id: GuestId.parse(restoreId),
+		nics: [],
+		volumes: input.spec.volumes.map(({ id, pool: wanted, sizeBytes }) => ({
+			id: renamed(id),
+			pool: names.has(wanted) ? wanted : pool.name,
+			sizeBytes,
+		})),
+	});
+	const volumes = input.volumes.map(({ from, to }) => ({ from, to: renamed(to) }));
+	const restored = {
+		restoreId,
+		mode,
+		pointId,
+		repositoryId: access.repositoryId,
+		hostId,
+		spec,
+		epoch,
+		volumes,
+		check,
+	};
+	return {
+		...restored,
+		guestId: input.spec.id,
+		start: true,
+		before: null,
+		beforeLacking: null,
+		startedAt: clock.now(),
+	};
 }
 
 /**

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { HypervisorEvent, VolumeSource } from "@sterna/hypervisor/hypervisor";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import type { AgentContext } from "../context.ts";
+import { noteBrought } from "./give-up.ts";
 import type { RestoreFacts } from "./journal.ts";
 import { checkPoint, type RestoreNeeds, socketPath } from "./needs.ts";
 import { type PointServer, servePoint } from "./point-server.ts";
@@ -23,6 +24,7 @@ export async function instantRestore(needs: RestoreNeeds): Promise<void> {
 	for (const { made, sizeBytes } of volumes) await context.hypervisor.createVolume({ ...made, sizeBytes });
 	await task.note({ type: "placing" });
 	await guests.restore(spec, epoch, () => placeVolumes(volumes));
+	await noteBrought(context, task);
 	await fillGuest(needs);
 }
 
@@ -60,6 +62,8 @@ export async function fillGuest(needs: RestoreNeeds): Promise<void> {
 		if (!task.has("filled")) hold.take();
 		letGo();
 	}
+	// Everything came in the very moment in which a person gave it up: then nothing is lacking.
+	await noteBrought(context, task);
 	await task.begin("finish");
 	await finishInstant(needs);
 }
@@ -149,7 +153,7 @@ async function isUntouched({ hypervisor, places }: AgentContext, facts: RestoreF
 
 export async function finishInstant({ context, task }: Pick<RestoreNeeds, "context" | "task">): Promise<void> {
 	const { spec, before } = task.facts;
-	await dropAside(restoredVolumes(context, task.facts));
+	await dropAside(context, task.facts);
 	const kept = new Set(spec.volumes.map(({ id }) => id));
 	const dropped = before?.volumes.filter(({ id }) => !kept.has(id)) ?? [];
 	for (const location of context.places.locate(dropped)) await context.hypervisor.deleteVolume(location);
@@ -162,7 +166,7 @@ export async function undoInstant({
 	task,
 	hold,
 }: Pick<RestoreNeeds, "context" | "guests" | "task" | "hold">): Promise<void> {
-	const { spec, epoch, before } = task.facts;
+	const { spec, epoch, before, beforeLacking } = task.facts;
 	const { hypervisor, store } = context;
 	const volumes = restoredVolumes(context, task.facts);
 	if (!task.has("placing")) return dropMade(volumes);
@@ -178,7 +182,7 @@ export async function undoInstant({
 		await guests.refresh(spec.id);
 		const stored = store.get(spec.id);
 		const isOwner = stored?.record.role === "owner";
-		if (isOwner) await store.writeRun(spec.id, { desired: "stopped" });
+		if (isOwner) await store.writeRun(spec.id, { desired: "stopped", lacking: beforeLacking });
 		await takeBack(volumes, new Set(before?.volumes.map(({ id }) => id)));
 		if (before && isOwner) await store.writeSpec(before);
 		if (before || (!isOwner && !stored?.spec)) return false;

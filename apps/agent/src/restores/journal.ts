@@ -3,6 +3,7 @@ import { WireError } from "@sterna/shared/errors";
 import { GuestSpec } from "@sterna/shared/guest";
 import { Epoch, GuestId, HostId, PointId, RepositoryId, RestoreId, TimestampMs, VolumeId } from "@sterna/shared/ids";
 import { z } from "zod";
+import { Lacking } from "../guests/run-record.ts";
 
 /** What a restore is: everything that is needed to go on with it after a restart of the agent, but for the repository's key. */
 export const RestoreFacts = z.strictObject({
@@ -21,6 +22,8 @@ export const RestoreFacts = z.strictObject({
 	start: z.boolean(),
 	/** The guest as it was here before; null for one that is new on this host. */
 	before: GuestSpec.nullable(),
+	/** What its volumes lacked before. */
+	beforeLacking: Lacking.nullable().default(null),
 	startedAt: TimestampMs,
 });
 export type RestoreFacts = z.infer<typeof RestoreFacts>;
@@ -40,6 +43,8 @@ export const RestoreEntry = z.discriminatedUnion("type", [
 	z.strictObject({ type: z.literal("pictured"), at: TimestampMs }),
 	/** Everything is in the volumes; nothing is read from the repository any more. */
 	z.strictObject({ type: z.literal("filled"), at: TimestampMs }),
+	/** A person ended it for good: the guest keeps what its volumes have, and is not started from them. */
+	z.strictObject({ type: z.literal("givenUp"), at: TimestampMs }),
 	z.strictObject({ type: z.literal("undoing"), at: TimestampMs, cancelled: z.boolean(), error: WireError }),
 	z.strictObject({ type: z.literal("ended"), at: TimestampMs, state: z.enum(["completed", "failed", "cancelled"]) }),
 	z.strictObject({ type: z.literal("note"), at: TimestampMs, text: z.string().max(500) }),

@@ -5,8 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { ReaderId } from "@sterna/repository/format/records";
 import { endedTaskStates, type RepositoryAccess, type RestoreReport } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
-import { GuestSpec } from "@sterna/shared/guest";
-import { GuestId, newId, RestoreId, VolumeId } from "@sterna/shared/ids";
+import { RestoreId } from "@sterna/shared/ids";
 import type { Output, ParsedInput } from "@sterna/shared/protocol/commands";
 import type { Logger } from "pino";
 import type { AgentContext, RestoreService } from "../context.ts";
@@ -18,11 +17,13 @@ import type { Life } from "../migrations/life.ts";
 import { KeptAccess } from "../repositories/kept-access.ts";
 import { needAccess, type Repositories } from "../repositories/repositories.ts";
 import { copyRestore, finishCopy, undoCopy } from "./copy.ts";
-import { drill, removeDrill, screenshotPath } from "./drill.ts";
+import { drill, drillFacts, removeDrill, screenshotPath } from "./drill.ts";
+import { givenUp, isGivenUp, markGivenUp } from "./give-up.ts";
 import { type RestoreHold, restoreHold } from "./hold.ts";
 import { fillGuest, instantRestore, undoInstant } from "./instant.ts";
 import { RestoreEntry, type RestoreFacts } from "./journal.ts";
 import type { RestoreNeeds } from "./needs.ts";
+import { whyOnlyForward } from "./only-forward.ts";
 import { RestoreTask } from "./task.ts";
 
 const rememberedRestores = 50;
@@ -78,7 +79,7 @@ export class Restores implements RestoreService {
 				if (!known.ended && known.onlyForward) await this.#takeAccess(known, input.access);
 				return known.report();
 			}
-			const facts = input.mode === "drill" ? this.#drillFacts(input) : this.#guestFacts(input);
+			const facts = input.mode === "drill" ? drillFacts(this.#context, input) : this.#guestFacts(input);
 			await this.#access.keep(input.restoreId, input.access);
 			const task = this.#make(facts, []);
 			await task.note({ type: "opened", restore: facts });
@@ -101,6 +102,20 @@ export class Restores implements RestoreService {
 			throw new SternaError("wrong_state", whyOnlyForward(task));
 		}
 		task.cancel.abort(new SternaError("cancelled", "the restore was cancelled"));
+		return task.report();
+	}
+
+	/**
+	 * Ends a restore whose guest may have run and does not run now: its volumes stay half filled, nothing is deleted, and nobody
+	 * starts it from them. The end comes as a report. Given up already: no change.
+	 * @throws {SternaError} `not_found`; `wrong_state` when it can be cancelled, is whole, or its guest has a process.
+	 */
+	async giveUp(restoreId: RestoreId): Promise<RestoreReport> {
+		const task = this.#tasks.get(restoreId);
+		if (!task) throw new SternaError("not_found", `this host has no restore ${restoreId}`);
+		if (task.has("givenUp")) return task.report();
+		if (!isGivenUp(this.#context, task)) await markGivenUp(this.#context, task);
+		task.cancel.abort(givenUp(task));
 		return task.report();
 	}
 
@@ -156,7 +171,8 @@ export class Restores implements RestoreService {
 		const interrupted = new SternaError("unavailable", "the agent was started again while it restored", {
 			cure: "begin the restore again",
 		});
-		if (task.has("undoing")) return Promise.reject(interrupted);
+		if (task.has("undoing") || (isGivenUp(this.#context, task) && !task.has("filled")))
+			return Promise.reject(interrupted);
 		const { mode } = task.facts;
 		if (mode === "copy" && task.has("placing")) return finishCopy(needs);
 		if (mode === "instant" && task.mayHaveRun) return fillGuest(needs);
@@ -201,42 +217,8 @@ export class Restores implements RestoreService {
 		if (wanted.size < volumes.length) throw new SternaError("invalid", "a volume cannot be filled from two");
 		this.#context.places.volumes(spec);
 		const restored = { restoreId, mode, pointId, repositoryId: access.repositoryId, hostId, spec, guestId: spec.id };
-		return { ...restored, epoch, volumes, check, start, before, startedAt: clock.now() };
-	}
-
-	/** A drill's guest and volumes are others than those it stands for: it harms neither when both are on one host. */
-	#drillFacts(input: Started): RestoreFacts {
-		const { places, hostId, clock } = this.#context;
-		const { restoreId, mode, pointId, epoch, check, access } = input;
-		if (!check) throw new SternaError("invalid", "a drill needs a check: how is it known that the guest works?");
-		const [pool] = places.pools();
-		if (!pool) throw new SternaError("not_found", "this host has no storage pool for a drill's volumes");
-		const names = new Set(places.pools().map(({ name }) => name));
-		const ids = new Map(input.spec.volumes.map(({ id }) => [id, newId(VolumeId)]));
-		const renamed = (id: VolumeId) => ids.get(id) ?? id;
-		const spec = GuestSpec.parse({
-			...input.spec,
-			id: GuestId.parse(restoreId),
-			nics: [],
-			volumes: input.spec.volumes.map(({ id, pool: wanted, sizeBytes }) => ({
-				id: renamed(id),
-				pool: names.has(wanted) ? wanted : pool.name,
-				sizeBytes,
-			})),
-		});
-		const volumes = input.volumes.map(({ from, to }) => ({ from, to: renamed(to) }));
-		const restored = {
-			restoreId,
-			mode,
-			pointId,
-			repositoryId: access.repositoryId,
-			hostId,
-			spec,
-			epoch,
-			volumes,
-			check,
-		};
-		return { ...restored, guestId: input.spec.id, start: true, before: null, startedAt: clock.now() };
+		const beforeLacking = before ? (known?.run.lacking ?? null) : null;
+		return { ...restored, epoch, volumes, check, start, before, beforeLacking, startedAt: clock.now() };
 	}
 
 	#make(facts: RestoreFacts, journal: readonly RestoreEntry[]): RestoreTask {
@@ -321,6 +303,11 @@ export class Restores implements RestoreService {
 
 	/** A failure is undone, unless the guest has its volumes already: then it is theirs, and only what followed has failed. */
 	async #settle(task: RestoreTask, error: SternaError, hold: RestoreHold): Promise<void> {
+		if (isGivenUp(this.#context, task) && !task.has("filled")) {
+			if (!task.has("givenUp")) await task.note({ type: "givenUp" });
+			await task.undoing(givenUp(task));
+			return task.note({ type: "ended", state: "failed" });
+		}
 		const isThere = task.has("filled") || (task.facts.mode === "copy" && task.has("placing"));
 		// A guest that may have run and lacks data is never undone: the next life goes on with it.
 		if (task.onlyForward && !isThere) throw error;
@@ -381,10 +368,4 @@ export class Restores implements RestoreService {
 			this.#endedAtMs.delete(restoreId);
 		}
 	}
-}
-
-function whyOnlyForward(task: RestoreTask): string {
-	if (task.facts.mode === "copy" || task.has("filled")) return "the guest is restored already and can only go forward";
-	const started = task.has("booted") ? "has started" : "may have started";
-	return `the guest ${started} and its data is still coming; what it wrote since would be lost`;
 }

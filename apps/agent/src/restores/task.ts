@@ -130,6 +130,7 @@ export class RestoreTask {
 			bootedAfterMs: this.#after("booted"),
 			provedAfterMs: this.#after("proved"),
 			hasScreenshot: this.has("pictured"),
+			givenUp: this.has("givenUp"),
 			error: undoing?.type === "undoing" ? undoing.error : null,
 			journal: journal.slice(-toldLines).flatMap((entry) => {
 				const text = sentence(entry);
@@ -169,6 +170,8 @@ function sentence(entry: RestoreEntry): string | null {
 			return `the guest works after ${Math.round(entry.afterMs)} ms`;
 		case "filled":
 			return "everything is here; the repository is not needed any more";
+		case "givenUp":
+			return "a person stopped trying: the disks stay half filled, and nothing is deleted";
 		case "undoing":
 			return entry.cancelled ? "is cancelled" : `failed: ${entry.error.message}`;
 		case "ended":

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { VolumeLocation } from "@sterna/hypervisor/hypervisor";
 import type { VolumeId } from "@sterna/shared/ids";
 import type { AgentContext } from "../context.ts";
+import { asideOf, asidePath } from "../guests/lacking.ts";
 import type { RestoreFacts } from "./journal.ts";
 
 /** One volume that is restored: where it is going to be, where it is made, and where what was there before is kept. */
@@ -25,7 +26,7 @@ export function restoredVolumes(context: Pick<AgentContext, "places">, facts: Re
 				path,
 				sizeBytes: volume.sizeBytes,
 				made: { volumeId: to, path: `${path}.made-${restoreId}` },
-				aside: { volumeId: to, path: `${path}.before-${restoreId}` },
+				aside: { volumeId: to, path: asidePath(path, restoreId) },
 			},
 		];
 	});
@@ -55,8 +56,12 @@ export async function takeBack(volumes: readonly RestoredVolume[], had: Readonly
 	}
 }
 
-export async function dropAside(volumes: readonly RestoredVolume[]): Promise<void> {
-	for (const { aside } of volumes) await rm(aside.path, { force: true });
+/** What was there before goes, also what restores before this one had put aside and were given up. */
+export async function dropAside(context: Pick<AgentContext, "places">, facts: RestoreFacts): Promise<void> {
+	for (const { aside } of restoredVolumes(context, facts)) await rm(aside.path, { force: true });
+	if (!facts.before) return;
+	for (const { path } of asideOf(facts.beforeLacking, context.places.volumes(facts.before)))
+		await rm(path, { force: true });
 }
 
 export async function dropMade(volumes: readonly RestoredVolume[]): Promise<void> {

@@ -2,12 +2,12 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { toast } from "sonner";
 import { Button } from "../../ui/button.tsx";
+import { DayTime } from "../../ui/time.tsx";
 import { useRoleRefusal } from "../me.tsx";
 import { toastProblem } from "../problem.tsx";
 import { useTRPC } from "../trpc.tsx";
 import { useBreakRepository } from "./use-break-repository.ts";
 
-const dayMs = 86_400_000;
 const item = "flex flex-col gap-1.5 rounded-lg bg-sunken p-3";
 
 /** Demo only: harm to backups, and a clock that does not make anybody wait for the night. */
@@ -17,11 +17,11 @@ export function BreakBackups() {
 	const refusal = useRoleRefusal("admin");
 	const breaking = useBreakRepository();
 	const repositories = useQuery(trpc.repositories.list.queryOptions({}));
-	const state = useQuery(trpc.demo.state.queryOptions(undefined, { staleTime: 60_000 }));
+	const state = useQuery(trpc.demo.state.queryOptions(undefined, { staleTime: 5_000 }));
 	const clock = useMutation(
-		trpc.demo.setClockOffset.mutationOptions({
-			onSuccess: () => {
-				toast.success("For schedules it is a day later");
+		trpc.demo.skipToNextDue.mutationOptions({
+			onSuccess: ({ what }) => {
+				toast.success(`For schedules it is later: ${what} is due`);
 				void queryClient.invalidateQueries(trpc.demo.pathFilter());
 			},
 			onError: (error) => toastProblem("The clock stays", error),
@@ -29,7 +29,7 @@ export function BreakBackups() {
 	);
 	const repository = repositories.data?.rows.find(({ kind }) => kind === "directory");
 	if (!repository) return null;
-	const offsetMs = state.data?.clockOffsetMs ?? 0;
+	const next = state.data?.nextDue ?? null;
 	return (
 		<>
 			<li className={item}>
@@ -51,15 +51,20 @@ export function BreakBackups() {
 				<Button
 					small
 					className="self-start"
-					disabledReason={refusal}
+					disabledReason={refusal ?? (next ? null : "nothing is due by any schedule")}
 					pending={clock.isPending}
-					onClick={() => clock.mutate({ ms: offsetMs + dayMs })}
+					onClick={() => clock.mutate()}
 				>
-					A day later
+					Jump to the next run
 				</Button>
 				<p className="text-sm text-soft">
-					For schedules only: jobs, scrubs and drills that are due by then run now.
-					{offsetMs !== 0 && ` Ahead by ${Math.round(offsetMs / dayMs)} d.`}
+					For schedules only
+					{next && (
+						<>
+							: {next.what}, due <DayTime at={next.at} />, runs now
+						</>
+					)}
+					.
 				</p>
 			</li>
 		</>

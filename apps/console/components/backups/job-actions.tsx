@@ -31,23 +31,26 @@ export function JobActions({ job }: { job: JobView }) {
 		void queryClient.invalidateQueries(trpc.jobs.pathFilter());
 		setAsked(null);
 	};
-	const onError = (error: unknown) => toastProblem(`${job.name} stays as it is`, error);
+	const onError = (error: unknown) => toastProblem(`The job ${job.name} stays as it is`, error);
 	const runNow = useMutation(
 		trpc.jobs.runNow.mutationOptions({
-			onSuccess: ({ runs }) => done(`${countOf(runs, "backup")} of ${job.name} wait for their turn`),
+			onSuccess: ({ runs }) =>
+				done(
+					`${countOf(runs, "backup")} of the job ${job.name} ${runs === 1 ? "waits for its" : "wait for their"} turn`,
+				),
 			onError,
 		}),
 	);
 	const setEnabled = useMutation(
 		trpc.jobs.setEnabled.mutationOptions({
-			onSuccess: () => done(`${job.name} is ${job.enabled ? "switched off" : "switched on"}`),
+			onSuccess: () => done(`The job ${job.name} is ${job.enabled ? "switched off" : "switched on"}`),
 			onError,
 		}),
 	);
 	const remove = useMutation(
 		trpc.jobs.remove.mutationOptions({
 			onSuccess: () => {
-				done(`${job.name} was deleted; its points stay`);
+				done(`The job ${job.name} was deleted; its points stay`);
 				router.push("/backups/jobs");
 			},
 			onError,
@@ -98,7 +101,7 @@ export function JobActions({ job }: { job: JobView }) {
 				<PlanDialog
 					open
 					onClose={() => setAsked(null)}
-					title={`${titles(job)[asked]} ${job.name}`}
+					title={`${titles(job)[asked]}: the job ${job.name}`}
 					plan={planOf(asked, job)}
 					confirm={titles(job)[asked]}
 					danger={asked === "remove"}
@@ -119,7 +122,7 @@ function planOf(action: Action, job: JobView): Plan {
 		case "runNow":
 			return {
 				steps: [
-					`${countOf(job.guests, "guest")} wait for their turn: ${job.spec.atOncePerHost} at once on a host, ${job.spec.atOncePerRepository} to the repository.`,
+					`${countOf(job.guests, "guest")} ${job.guests === 1 ? "waits for its" : "wait for their"} turn: ${job.spec.atOncePerHost} at once on a host, ${job.spec.atOncePerRepository} to the repository.`,
 					"Each is backed up once; the schedule goes on as before.",
 				],
 				undo: "cancel the runs on their pages; a finished point may be removed.",

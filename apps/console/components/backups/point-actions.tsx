@@ -7,6 +7,7 @@ import type { PointRow } from "../../server/views-backups.ts";
 import { buttonClass } from "../../ui/button-class.ts";
 import { TextField } from "../../ui/field.tsx";
 import { Menu } from "../../ui/menu.tsx";
+import { DayTime } from "../../ui/time.tsx";
 import { ActionLink } from "../action-link.tsx";
 import { useRoleRefusal } from "../me.tsx";
 import { PlanDialog } from "../plan-dialog.tsx";
@@ -113,6 +114,11 @@ function KeepDialog({ point, action, onClose }: KeepDialogProps) {
 			open
 			onClose={onClose}
 			title={`${title} of ${point.guest.name}`}
+			lead={
+				<>
+					The one of <DayTime at={point.takenAt} />, in {point.repository.name}.
+				</>
+			}
 			plan={plan}
 			confirm={title.split(" ")[0] ?? title}
 			danger={action === "remove"}

@@ -5,6 +5,9 @@ import { Panel } from "../../ui/panel.tsx";
 import { Time } from "../../ui/time.tsx";
 import { countOf } from "./words.ts";
 
+/** A bucket is reached by every host there is. */
+const namedHosts = 20;
+
 /** What the repository is: where, for whom, and whether what it holds can be deleted. */
 export function RepositoryFacts({ repository }: { repository: RepositoryView }) {
 	const { usage, hosts, jobs } = repository;
@@ -15,7 +18,7 @@ export function RepositoryFacts({ repository }: { repository: RepositoryView }) 
 				<Pair label="Hosts">
 					{hosts.length === 0
 						? "none reaches it"
-						: hosts.map((host, index) => (
+						: hosts.slice(0, namedHosts).map((host, index) => (
 								<span key={host.id}>
 									{index > 0 && ", "}
 									<Link href={`/hosts/${host.id}`} className="link">
@@ -23,6 +26,7 @@ export function RepositoryFacts({ repository }: { repository: RepositoryView }) 
 									</Link>
 								</span>
 							))}
+					{hosts.length > namedHosts && ` and ${hosts.length - namedHosts} more`}
 				</Pair>
 				<Pair label="Jobs">
 					{jobs.length === 0

@@ -1,4 +1,5 @@
-import type { RestoreRow } from "../../server/views-backups.ts";
+import type { RestoreReport } from "@sterna/shared/backup";
+import type { RestoreView } from "../../server/views-backups.ts";
 import { modeWord, restorePhaseWords } from "./words.ts";
 
 /** What became of a restore, as one sentence. */
@@ -9,7 +10,10 @@ export function restoreTitle({
 	guest,
 	target,
 	targetKind,
-}: Pick<RestoreRow, "mode" | "state" | "phase" | "guest" | "target" | "targetKind">): string {
+	report,
+}: Pick<RestoreView, "mode" | "state" | "phase" | "guest" | "target" | "targetKind"> & {
+	report: Pick<RestoreReport, "givenUp"> | null;
+}): string {
 	const what = `The ${modeWord[mode]} of ${targetKind === "disk" ? `a disk into ${target.name}` : guest.name}`;
 	switch (state) {
 		case "running":
@@ -26,6 +30,7 @@ export function restoreTitle({
 				? `${target.name} has the disk of ${guest.name} as it was then.`
 				: `${target.name} is restored.`;
 		case "failed":
+			if (report?.givenUp) return `${what} was given up; ${target.name} is left with half-filled disks.`;
 			return mode === "drill" ? `The backup of ${guest.name} did not prove itself.` : `${what} failed.`;
 		case "cancelled":
 			return `${what} was cancelled.`;

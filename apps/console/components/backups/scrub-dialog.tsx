@@ -36,7 +36,7 @@ export function ScrubDialog({ repository, onClose }: { repository: RepositoryVie
 			open
 			onClose={onClose}
 			wide
-			title={`When ${repository.name} is scrubbed`}
+			title={`Scrub schedule of ${repository.name}`}
 			lead="A scrub reads everything that is stored: plan it for quiet hours. Damage is known at the latest after one round."
 			actions={
 				<>

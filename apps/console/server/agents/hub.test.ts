@@ -33,8 +33,8 @@ test("a host whose new connection takes the place of a dead one and then fails a
 	const next = new WebSocket(url);
 	await once(next, "open");
 	next.terminate();
-	await expect.poll(() => hub.isConnected(hostId), { timeout: 5000 }).toBe(false);
-	await expect.poll(() => heard, { timeout: 5000 }).toEqual(["connected", "disconnected"]);
+	await expect.poll(() => hub.isConnected(hostId)).toBe(false);
+	await expect.poll(() => heard).toEqual(["connected", "disconnected"]);
 	hub.close();
 	dead.terminate();
 	server.close();

@@ -8,6 +8,7 @@ import { escapeLike } from "../events/log.ts";
 import type { RestorePlan, RestoreRow, RestoreView } from "../views-backups.ts";
 import type { Backups } from "./backups.ts";
 import type { PointEntry } from "./catalogue.ts";
+import { refuseGiveUp, targetState } from "./give-up.ts";
 import { pointRows } from "./present-points.ts";
 import { remainingAt, shareOf } from "./present-runs.ts";
 import { refuseCancel } from "./restore-end.ts";
@@ -88,6 +89,7 @@ export function restoreView(core: Core, backups: Backups, restore: RestoreEntry)
 		report: restore.report,
 		check: restore.check,
 		cancelRefusal: refuseCancel(restore),
+		giveUpRefusal: refuseGiveUp(restore, targetState(core, restore)),
 	};
 }
 

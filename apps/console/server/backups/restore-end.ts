@@ -11,6 +11,9 @@ export function endOf(
 	const what = wordOf(restore);
 	const { bootedAfterMs = null, provedAfterMs = null, copiedBytes = 0, journal = [] } = report ?? {};
 	const seconds = ((provedAfterMs ?? bootedAfterMs ?? 0) / 1000).toFixed(1);
+	const failed = report?.givenUp
+		? `The restore of ${guestName} was given up: ${targetName} stays, stopped, with half-filled disks`
+		: `The restore of ${guestName} failed`;
 	const sentences: Partial<Record<RestoreEntry["state"], string>> = {
 		completed:
 			what === "drill"
@@ -19,7 +22,7 @@ export function endOf(
 					? `A disk of ${guestName} was restored into ${targetName}`
 					: `${guestName} was restored as ${targetName}`,
 		cancelled: `The ${what} of ${guestName} was cancelled`,
-		failed: what === "drill" ? `The backup of ${guestName} could not be proved` : `The restore of ${guestName} failed`,
+		failed: what === "drill" ? `The backup of ${guestName} could not be proved` : failed,
 	};
 	const evidence = { bootedAfterMs, provedAfterMs, copiedBytes, journal };
 	return { kind: `${what}.${state}`, sentence: sentences[state] ?? state, evidence };

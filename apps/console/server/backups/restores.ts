@@ -325,7 +325,9 @@ export class Restores {
 	): Promise<void> {
 		if (!this.#open.has(restore.id)) return;
 		const { clock } = this.#parts;
-		await this.#targets.settle(restore, { succeeded: state === "completed" });
+		// One that was given up leaves its guest, with disks that its host does not start it from.
+		if (report?.givenUp) await this.#targets.release(restore);
+		else await this.#targets.settle(restore, { succeeded: state === "completed" });
 		await this.#change(restore, {
 			state,
 			error,

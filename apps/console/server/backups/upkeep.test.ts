@@ -1,6 +1,6 @@
-import { GuestId, newId, PointId } from "@sterna/shared/ids";
+import { GuestId, newId, PointId, RepositoryId } from "@sterna/shared/ids";
 import { expect, test } from "vitest";
-import { tellsAll } from "./upkeep.ts";
+import { endedAfterAll, tellsAll } from "./upkeep.ts";
 
 const damageOf = (points: number) => ({
 	...{ object: "packs/1", text: "altered" },
@@ -15,4 +15,22 @@ test("a report that has room left tells of every damage; a full one may leave po
 	expect(tellsAll(Array.from({ length: 1000 }, () => damageOf(0)))).toBe(false);
 	expect(tellsAll([damageOf(1), damageOf(999)])).toBe(true);
 	expect(tellsAll([damageOf(1), damageOf(1000)])).toBe(false);
+});
+
+const repositoryId = newId(RepositoryId);
+const givenUp = { kind: "scrub", repositoryId, state: "failed" } as const;
+const ended = { kind: "scrub", repositoryId, state: "completed" } as const;
+
+test("a scrub that was given up and ended after all is news, once", () => {
+	expect(endedAfterAll(givenUp, ended)).toBe(true);
+	expect(endedAfterAll({ ...givenUp, state: "completed" }, ended)).toBe(false);
+});
+
+test.each([
+	["that failed there too", { ...ended, state: "failed" as const }],
+	["that still goes on", { ...ended, state: "running" as const }],
+	["of another repository", { ...ended, repositoryId: newId(RepositoryId) }],
+	["that is a collection", { ...ended, kind: "collect" as const }],
+])("a round that was given up is no news by a report %s", (_, report) => {
+	expect(endedAfterAll(givenUp, report)).toBe(false);
 });

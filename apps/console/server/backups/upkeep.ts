@@ -9,7 +9,7 @@ import {
 } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { type HostId, newId, type RepositoryId, UpkeepId } from "@sterna/shared/ids";
-import { and, desc, eq, isNull } from "drizzle-orm";
+import { and, desc, eq, gt, isNull } from "drizzle-orm";
 import { isTaken } from "../db/errors.ts";
 import * as tables from "../db/schema.ts";
 import { isUnheard } from "../guests/existence.ts";
@@ -116,7 +116,7 @@ export class Upkeep {
 
 	async #take(hostId: HostId, report: UpkeepReport): Promise<boolean> {
 		const round = this.#open.get(report.upkeepId);
-		if (!round) return endedTaskStates.includes(report.state) || this.#wasOn(hostId, report.upkeepId);
+		if (!round) return this.#ofFormer(hostId, report);
 		const { repositories, catalogue } = this.#parts;
 		const entry = this.#repositoryOf(round);
 		if (round.hostId !== hostId || round.kind !== report.kind || round.repositoryId !== report.repositoryId || !entry)
@@ -216,10 +216,44 @@ export class Upkeep {
 		await this.#reports.inTurn(round.id, () => this.#end(round, entry, "failed", error, null));
 	}
 
-	/** A word about a round that was given up meanwhile; it is no news, but it is no lie either. */
-	async #wasOn(hostId: HostId, id: UpkeepId): Promise<boolean> {
+	/** A word about a round that has ended here: no lie, and news when it was a scrub that was given up and went on all the same. */
+	async #ofFormer(hostId: HostId, report: UpkeepReport): Promise<boolean> {
+		const { db } = this.#parts.core;
 		const { upkeeps } = tables;
-		return (await this.#parts.core.db.$count(upkeeps, and(eq(upkeeps.id, id), eq(upkeeps.hostId, hostId)))) > 0;
+		const [round] = await db
+			.select()
+			.from(upkeeps)
+			.where(and(eq(upkeeps.id, report.upkeepId), eq(upkeeps.hostId, hostId)));
+		if (!round) return endedTaskStates.includes(report.state);
+		const entry = this.#repositoryOf(round);
+		if (entry && endedAfterAll(round, report)) await this.#takeLate(round, entry, report);
+		return true;
+	}
+
+	/** What it found is told and kept, unless a later scrub has looked again since; it says of no point that it is whole. */
+	async #takeLate(round: UpkeepEntry, entry: RepositoryEntry, report: UpkeepReport): Promise<void> {
+		const { core, repositories, catalogue } = this.#parts;
+		const { upkeeps } = tables;
+		const lookedAgain = and(
+			...[eq(upkeeps.repositoryId, entry.id), eq(upkeeps.kind, "scrub"), eq(upkeeps.state, "completed")],
+			gt(upkeeps.startedAt, round.startedAt),
+		);
+		if (report.damages.length > 0 && (await core.db.$count(upkeeps, lookedAgain)) === 0) {
+			await repositories.setDamages(entry, report.damages);
+			await catalogue.setDamages(entry, report.damages, { complete: false });
+			await this.#tellDamage(entry, report);
+		}
+		await core.events.append({
+			...{ kind: "repository.scrubEnded", actor: round.requestedBy },
+			objects: [{ type: "repository", id: entry.id, name: entry.name }],
+			sentence: `The scrub of ${entry.name} that was given up has ended after all: ${report.result ?? "done"}`.slice(
+				0,
+				500,
+			),
+			evidence: { doneBytes: report.doneBytes, damages: report.damages.length },
+		});
+		// Last: a console that is killed before it is told again.
+		await this.#change(round, { state: report.state, error: null, report });
 	}
 
 	async #end(
@@ -301,6 +335,15 @@ export class Upkeep {
 	#touch({ repositoryId }: UpkeepEntry): void {
 		this.#parts.core.changes.touch("repositories", `repository:${repositoryId}`, "overview");
 	}
+}
+
+/** Whether a scrub that the console gave up, because its host was silent, went on there to its end, and that is news. Pure. */
+export function endedAfterAll(
+	round: Pick<UpkeepEntry, "kind" | "repositoryId" | "state">,
+	report: Pick<UpkeepReport, "kind" | "repositoryId" | "state">,
+): boolean {
+	const isSame = round.kind === report.kind && round.repositoryId === report.repositoryId;
+	return isSame && round.kind === "scrub" && round.state === "failed" && report.state === "completed";
 }
 
 /** Whether nothing was left out of what a scrub found: only then is a point that it does not name whole. */

@@ -49,7 +49,7 @@ describe("the embedded PostgreSQL", () => {
 
 	test("turns a second console away from the same database", async () => {
 		await expect(openDatabase(postgres.url, migrations, log)).rejects.toMatchObject({ code: "conflict" });
-	}, 20_000);
+	});
 
 	test("loses nothing that was committed when it is killed, and comes back", async () => {
 		await open.db.insert(schema.settings).values({ key: "kept", value: 1 });

@@ -10,6 +10,8 @@ import { isNewer } from "../inventory/sequence.ts";
 import { connectionOf, guestStanding, healthStateOf, situationOf } from "../inventory/standing.ts";
 import { type MoveDriver, peerAddressOf } from "../migrations/driver.ts";
 import { choosePlacement, nobodyTakes, type PlacementChoice } from "../placement/candidates.ts";
+import { targetsToAsk } from "../placement/targets.ts";
+import { matches } from "../present/paging.ts";
 import type { BulkResult, MigrationPlanView, PlacementCandidate } from "../views-guests.ts";
 import type { GuestExistence } from "./existence.ts";
 import { GuestLocks } from "./locks.ts";
@@ -111,16 +113,22 @@ export class GuestActions {
 		return results;
 	}
 
-	/** Every other host as a target. Hosts that take nobody are refused here; the others are asked through the source. */
-	async planMigration(guestId: GuestId): Promise<MigrationPlanView> {
+	/**
+	 * Other hosts with `filter` in their names as targets. Hosts that take nobody are refused here; the others are asked through
+	 * the source, no more of them than a person reads: a question to each of thousands would come with every look at a guest.
+	 */
+	async planMigration(guestId: GuestId, filter: string): Promise<MigrationPlanView> {
 		const { inventory, now } = this.#core;
 		const guest = inventory.guest(guestId);
 		const source = inventory.host(guest.grant.ownerHostId);
 		const own = refuseGuestAction("migrate", situationOf(guest, inventory, now()));
-		const others = [...inventory.hosts.values()].filter((host) => host.id !== source.id && host.revokedAt === null);
+		const others = [...inventory.hosts.values()].filter(
+			(host) => host.id !== source.id && host.revokedAt === null && matches(filter, host.name),
+		);
 		const places = this.#places(guest);
+		const asked = targetsToAsk(others, places.hostIds);
 		const candidates = await Promise.all(
-			others.map(async (target) => {
+			asked.map(async (target) => {
 				const ref = { id: target.id, name: target.name };
 				const refusals: Refusal[] = own
 					? [{ code: "wrong_state", message: `${guest.name} does not move: ${own}` }]
@@ -143,6 +151,7 @@ export class GuestActions {
 			guest: { id: guest.id, name: guest.name },
 			source: { id: source.id, name: source.name },
 			candidates: candidates.map((candidate) => ({ ...candidate, chosen: candidate.target.id === best })),
+			notAsked: others.length - asked.length,
 		};
 	}
 

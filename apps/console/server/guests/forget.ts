@@ -1,9 +1,11 @@
-import { SternaError } from "@sterna/shared/errors";
+import { asSternaError, SternaError } from "@sterna/shared/errors";
+import type { GuestId } from "@sterna/shared/ids";
 import { formatDuration } from "@sterna/shared/units";
 import { and, eq, isNull } from "drizzle-orm";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
 import type { GuestEntry, HostEntry } from "../inventory/inventory.ts";
+import type { BulkResult } from "../views-guests.ts";
 
 /** A host that was revoked a moment ago may still be saying what it does; a person has this long to see it. */
 const quietMs = 5 * 60_000;
@@ -80,4 +82,21 @@ export async function forgetGuest(core: Core, guest: GuestEntry, typedName: stri
 	});
 	inventory.guests.delete(guest.id);
 	changes.touch("overview", "guests", "hosts", "protection", "jobs", `guest:${guest.id}`, `host:${host.id}`);
+}
+
+/** The same for many, whose names were seen and not typed; each has a result of its own. */
+export async function forgetGuests(core: Core, guestIds: readonly GuestId[], actor: string): Promise<BulkResult[]> {
+	const results: BulkResult[] = [];
+	for (const guestId of new Set(guestIds)) {
+		const name = core.inventory.guests.get(guestId)?.name ?? null;
+		try {
+			const guest = core.inventory.guest(guestId);
+			await forgetGuest(core, guest, guest.name, actor);
+			results.push({ guestId, name, ok: true, message: "forgotten", cure: null });
+		} catch (thrown) {
+			const { message, cure = null } = asSternaError(thrown);
+			results.push({ guestId, name, ok: false, message, cure });
+		}
+	}
+	return results;
 }

@@ -5,6 +5,10 @@ import type { GuestId } from "@sterna/shared/ids";
 export class GuestLocks {
 	readonly #held = new Map<GuestId, string>();
 
+	isHeld(guestId: GuestId): boolean {
+		return this.#held.has(guestId);
+	}
+
 	/** @throws {SternaError} `conflict` while another change is under way; what `change` throws. */
 	async hold<Result>(
 		guest: { id: GuestId; name: string },

@@ -36,7 +36,7 @@ export function planCreate(
 			? [
 					`${formatBytes(spec.memoryBytes)} of memory are set aside on ${chosen.host.name}`,
 					...spec.volumes.map(({ sizeBytes, pool }) => `a volume of ${formatBytes(sizeBytes)} is made in pool ${pool}`),
-					`${name} is started on ${chosen.host.name}`,
+					`${wish.name ?? "the guest"} is started on ${chosen.host.name}`,
 				]
 			: [],
 		undo: "delete the guest: its volumes go with it",

@@ -9,21 +9,25 @@ import { eq } from "drizzle-orm";
 import type { AgentHub } from "../agents/hub.ts";
 import type { Core } from "../core.ts";
 import * as tables from "../db/schema.ts";
-import type { GuestEntry } from "../inventory/inventory.ts";
+import type { GuestEntry, HostEntry } from "../inventory/inventory.ts";
 import { isNewer } from "../inventory/sequence.ts";
 import { situationOf } from "../inventory/standing.ts";
 import { isUnheard } from "./existence.ts";
 import { GuestLocks } from "./locks.ts";
+import { isDoubtful, volumeNews } from "./volume-truth.ts";
 
 const quickTimeoutMs = 60_000;
 /** A volume is copied while the guest runs; terabytes take their time. */
 const moveTimeoutMs = 24 * 3_600_000;
+/** How often it is looked whether hosts tell of other disks than are listed. */
+const lookEveryMs = 3_000;
 
 /** A guest's disks and tags. Every command to the agent can be repeated: after a lost answer the same request finishes it. */
 export class GuestVolumes {
 	readonly #core: Core;
 	readonly #hub: AgentHub;
 	readonly #locks = new GuestLocks();
+	#lookedAt = 0;
 
 	constructor(core: Core, hub: AgentHub) {
 		this.#core = core;
@@ -107,7 +111,7 @@ export class GuestVolumes {
 							"unavailable",
 							`whether ${guest.name} has its new disk is not known: ${error.message}`,
 							{
-								cure: "ask for the same disk again: it is made once",
+								cure: "wait until its host is heard: what it has is listed then; or ask for the same disk again, it is made once",
 								cause: thrown,
 							},
 						);
@@ -167,6 +171,51 @@ export class GuestVolumes {
 				`${actor} moved a disk of ${guest.name} to pool ${pool}`,
 			);
 			return { id };
+		});
+	}
+
+	/** Lists what the hosts have where they tell of other disks: the end of a change that nobody heard. Agents are not waited for. */
+	async tick(): Promise<void> {
+		const { inventory, now, log } = this.#core;
+		if (Math.abs(now() - this.#lookedAt) < lookEveryMs) return;
+		this.#lookedAt = now();
+		for (const guest of inventory.guests.values()) {
+			const host = inventory.host(guest.grant.ownerHostId);
+			if (!isDoubtful(guest, host) || this.#locks.isHeld(guest.id)) continue;
+			void this.#settle(guest, host).catch((err) =>
+				log.info({ err: asSternaError(err), guestId: guest.id }, "the guest's disks are not settled yet"),
+			);
+		}
+	}
+
+	/** Asks the host again, in the guest's turn there: what it told may have been from before a change. */
+	#settle(guest: GuestEntry, host: HostEntry): Promise<void> {
+		return this.#locks.hold(guest, "look at its disks", async () => {
+			const { db, events, changes } = this.#core;
+			const { id, name } = guest;
+			const input = { guestId: id, epoch: guest.grant.ownerEpoch };
+			const { volumes } = await this.#hub.call(host.id, "volume.list", input, { timeoutMs: quickTimeoutMs });
+			const before = guest.spec.volumes;
+			const news = volumeNews({ guest: name, host: host.name }, before, volumes);
+			if (news.length === 0) return;
+			const spec = GuestSpec.parse({ ...guest.spec, volumes });
+			const sentence = news.join("; ").slice(0, 500);
+			await db.transaction(async (tx) => {
+				await tx.update(tables.guests).set({ spec }).where(eq(tables.guests.id, id));
+				await events.append(
+					{
+						...{ kind: "guest.volumesSettled", actor: host.name, sentence },
+						objects: [
+							{ type: "guest", id, name },
+							{ type: "host", id: host.id, name: host.name },
+						],
+						evidence: { before, after: volumes },
+					},
+					tx,
+				);
+			});
+			guest.spec = spec;
+			changes.touch("guests", `guest:${id}`);
 		});
 	}
 

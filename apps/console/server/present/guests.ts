@@ -1,3 +1,4 @@
+import { refuseForget } from "../guests/forget.ts";
 import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
 import { guestStanding } from "../inventory/standing.ts";
 import { movingView } from "../migrations/present.ts";
@@ -18,6 +19,8 @@ export function guestRow(guest: GuestEntry, inventory: Inventory, now: number): 
 		remark,
 		host: { id: host.id, name: host.name },
 		hostOnline: host.connected,
+		forgetRefusal: refuseForget(guest, inventory.host(guest.grant.ownerHostId), now),
+		hostRevoked: inventory.host(guest.grant.ownerHostId).revokedAt !== null,
 		moving: move ? movingView(move, inventory, now) : null,
 		vcpus: guest.spec.vcpus,
 		memoryBytes: guest.spec.memoryBytes,
@@ -34,13 +37,14 @@ export function guestRow(guest: GuestEntry, inventory: Inventory, now: number): 
 }
 
 export function guestView(guest: GuestEntry, inventory: Inventory, now: number): GuestView {
-	const { report, host } = guestStanding(guest, inventory, now);
+	const { report, host, online } = guestStanding(guest, inventory, now);
 	return {
 		...guestRow(guest, inventory, now),
 		spec: guest.spec,
 		epoch: guest.grant.ownerEpoch,
 		machine: report?.machine ?? null,
 		createdAt: guest.createdAt,
+		volumeMove: (online && report?.volumeMove) || null,
 		poolKinds: guest.spec.volumes.map(
 			(volume) => host.facts?.pools.find((pool) => pool.name === volume.pool)?.kind ?? null,
 		),

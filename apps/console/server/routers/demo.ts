@@ -1,21 +1,53 @@
 import { SternaError } from "@sterna/shared/errors";
 import { HostId, RepositoryId } from "@sterna/shared/ids";
 import { z } from "zod";
+import { earliestDue, schedulesOf } from "../backups/next-due.ts";
 import { breakSomething, DemoAction } from "../demo.ts";
 import { adminProcedure, router, viewerProcedure } from "../trpc.ts";
 
 export type { DemoAction } from "../demo.ts";
 
 const dayMs = 24 * 3_600_000;
+/** The clock is set so much behind what is due. */
+const pastDueMs = 500;
 
 export const demo = router({
 	/** `active`: this is the demo's console, and things may be broken on purpose. */
 	state: viewerProcedure
-		.output(z.object({ active: z.boolean(), actions: z.array(DemoAction), clockOffsetMs: z.number() }))
+		.output(
+			z.object({
+				active: z.boolean(),
+				actions: z.array(DemoAction),
+				clockOffsetMs: z.number(),
+				/** What is due first by the clock of schedules; null when nothing ever is, and where this is no demo. */
+				nextDue: z.object({ what: z.string(), at: z.number() }).nullable(),
+			}),
+		)
 		.query(({ ctx }) => {
-			const active = ctx.console.environment.demoSocket !== null;
-			return { active, actions: active ? DemoAction.options : [], clockOffsetMs: ctx.console.backups.clock.offsetMs };
+			const { environment, backups } = ctx.console;
+			const { clock } = backups;
+			const active = environment.demoSocket !== null;
+			return {
+				active,
+				actions: active ? DemoAction.options : [],
+				clockOffsetMs: clock.offsetMs,
+				nextDue: active ? earliestDue(schedulesOf(backups), clock.now()) : null,
+			};
 		}),
+	/** Sets the clock of backup schedules to just after what is due first, so that no run is passed by. */
+	skipToNextDue: adminProcedure.output(z.object({ what: z.string(), at: z.number() })).mutation(async ({ ctx }) => {
+		const { environment, backups, core } = ctx.console;
+		if (!environment.demoSocket) throw notDemo();
+		const next = earliestDue(schedulesOf(backups), backups.clock.now());
+		if (!next)
+			throw new SternaError("not_found", "nothing is due by any schedule", { cure: "make a backup job first" });
+		backups.clock.setOffset(next.at + pastDueMs - core.now());
+		await core.events.append({
+			...{ kind: "demo.clockSet", actor: ctx.user.name, objects: [] },
+			sentence: `${ctx.user.name} set the clock of backup schedules to when ${next.what} is due`,
+		});
+		return next;
+	}),
 	/** Sets the clock of backup schedules off against the real one, so that nobody has to wait for the night. */
 	setClockOffset: adminProcedure
 		.input(

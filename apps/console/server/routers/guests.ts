@@ -5,7 +5,7 @@ import { MigrationOptions } from "@sterna/shared/migration";
 import { ResourceName } from "@sterna/shared/names";
 import { VolumeSizeBytes } from "@sterna/shared/volume";
 import { z } from "zod";
-import { forgetGuest } from "../guests/forget.ts";
+import { forgetGuest, forgetGuests } from "../guests/forget.ts";
 import { NewGuest } from "../guests/new-guest.ts";
 import { planCreate } from "../guests/plan-create.ts";
 import type { GuestEntry, Inventory } from "../inventory/inventory.ts";
@@ -114,6 +114,13 @@ export const guests = router({
 			await forgetGuest(core, core.inventory.guest(guestId), name, ctx.user.name);
 			return { guestId };
 		}),
+	/** Forgets many; each has a result of its own. */
+	forgetMany: adminProcedure
+		.input(z.strictObject({ guestIds: z.array(GuestId).min(1).max(200) }))
+		.output(z.object({ results: z.array(BulkResult) }))
+		.mutation(async ({ ctx, input }) => ({
+			results: await forgetGuests(ctx.console.core, input.guestIds, ctx.user.name),
+		})),
 	/** One action on many guests; each has a result of its own. */
 	bulk: operatorProcedure
 		.input(z.strictObject({ action: PowerAction, guestIds: z.array(GuestId).min(1).max(200) }))
@@ -122,11 +129,11 @@ export const guests = router({
 			results: await ctx.console.actions.bulk(input.action, input.guestIds, ctx.user.name),
 		})),
 
-	/** Every other host as a target. */
+	/** Other hosts as targets: the best fitting, of those with `filter` in their names. */
 	planMigration: operatorProcedure
-		.input(oneGuest)
+		.input(oneGuest.extend({ filter: z.string().max(100).default("") }))
 		.output(MigrationPlanView)
-		.query(({ ctx, input }) => ctx.console.actions.planMigration(input.guestId)),
+		.query(({ ctx, input }) => ctx.console.actions.planMigration(input.guestId, input.filter)),
 	/** Begins a move; follow it at /migrations/<id>. Without a target the planner chooses. */
 	migrate: operatorProcedure
 		.input(

@@ -3,8 +3,9 @@ import { SternaError } from "@sterna/shared/errors";
 import { GuestId, PointId, RestoreId } from "@sterna/shared/ids";
 import { z } from "zod";
 import type { Backups } from "../backups/backups.ts";
+import { giveUpRestore } from "../backups/give-up.ts";
 import { listRestores, restorePlanView, restoreView } from "../backups/present-restores.ts";
-import { operatorProcedure, router, viewerProcedure } from "../trpc.ts";
+import { adminProcedure, operatorProcedure, router, viewerProcedure } from "../trpc.ts";
 import { pageOf, paging } from "../views.ts";
 import { RestorePlan, RestoreRequest, RestoreRow, RestoreView } from "../views-backups.ts";
 
@@ -65,6 +66,16 @@ export const restores = router({
 			const { restores: all } = ctx.console.backups;
 			const restore = await all.get(input.id);
 			await all.cancel(restore, ctx.user.name);
+			return { state: restore.state };
+		}),
+	/** Ends one that only goes forward and whose guest does not run: nothing is deleted, its disks stay half filled. */
+	giveUp: adminProcedure
+		.input(one)
+		.output(z.object({ state: TaskState }))
+		.mutation(async ({ ctx, input }) => {
+			const { core, hub, backups } = ctx.console;
+			const restore = await backups.restores.get(input.id);
+			await giveUpRestore({ core, hub, restores: backups.restores }, restore, ctx.user.name);
 			return { state: restore.state };
 		}),
 	/** The drill's picture: PNG, base64. It may show what the guest shows on its screen. */

@@ -4,13 +4,19 @@ import { asSternaError } from "@sterna/shared/errors";
 import type { GuestId } from "@sterna/shared/ids";
 import { GiB, MiB } from "@sterna/shared/units";
 import pg from "pg";
-import { type Api, Browser, ConsoleProcess, until } from "./console-process.ts";
+import { type Api, Browser, ConsoleProcess, heard, until } from "./console-process.ts";
 import { Fleet, ScriptedAgent } from "./scripted-agent.ts";
 
 const folder = (name: string) => ({ name, capacityBytes: 100 * GiB, freeBytes: 90 * GiB });
 
 /** A restore's target that is a guest of its own, without networks. */
 export const toNew = (name: string) => ({ kind: "new" as const, name, connectNetworks: false });
+
+/** The next time at which all clocks of the zone UTC show this hour. */
+export function nextAt(hour: number): number {
+	const [hourMs, dayMs] = [3_600_000, 24 * 3_600_000];
+	return Math.floor((Date.now() - hour * hourMs) / dayMs + 1) * dayMs + hour * hourMs;
+}
 
 /** A console with two hosts that offer the folder `backups`, the first also `alone`; the demo's way to set the clock is open. */
 export class BackupScene {
@@ -37,10 +43,7 @@ export class BackupScene {
 			agents.push(await ScriptedAgent.join(joinLine, name, fleet, folders));
 		}
 		const scene = new BackupScene({ console, browser, fleet, agents });
-		await until(
-			"two hosts online",
-			async () => (await scene.api.hosts.list.query({ connection: ["online"] })).total === 2,
-		);
+		for (const { identity } of agents) await heard(scene.api, identity.hostId);
 		return scene;
 	}
 
@@ -152,6 +155,11 @@ export class BackupScene {
 	/** Sets the schedules' clock to `at`. */
 	async setClock(at: number): Promise<void> {
 		await this.api.demo.setClockOffset.mutate({ ms: at - Date.now() });
+	}
+
+	/** Waits until the log tells it of the object: an event is written after what it tells of can be seen. */
+	async told(kind: string, objectId: string): Promise<void> {
+		await until(`the event ${kind}`, async () => (await this.eventKinds(objectId)).includes(kind));
 	}
 
 	async eventKinds(objectId: string): Promise<string[]> {

@@ -159,6 +159,11 @@ export class Browser {
 	}
 }
 
+/** Waits until the console has taken in what a host that joined told of itself: from then on it can be given work. */
+export async function heard(api: Api, hostId: string): Promise<void> {
+	await until("what the host tells of itself", async () => (await api.hosts.get.query({ hostId })).cpuModel);
+}
+
 /** The code of the error that `call` ends with; `ok` when it succeeds. */
 export async function codeOf(call: Promise<unknown>): Promise<string> {
 	try {

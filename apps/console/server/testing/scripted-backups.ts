@@ -35,7 +35,7 @@ export class ScriptedPlaces {
 	drillFailure: string | null = null;
 	/** With it, restores fail before anything of the guest was touched. */
 	restoreFailure: string | null = null;
-	/** While set, restores wait for a key that fits; they go on with the next order that brings one. */
+	/** While set, restores wait for a key that fits; they go on with the next order that brings one. Guests of instant ones are stopped then. */
 	restoresWait = false;
 	/** With it, a replacement of a key is refused after the new key was written. */
 	keyFailure: string | null = null;
@@ -216,10 +216,19 @@ export function scriptedBackupHandlers(agent: ScriptedAgent) {
 			if (known && (known.state !== "waiting" || places.restoresWait)) return known;
 			const point = opened(order.access).points.get(order.pointId);
 			if (!point) throw new SternaError("not_found", "the point is not there");
-			if (places.restoresWait) return setRestore({ ...restoreOf(order, hostId), state: "waiting" });
+			if (places.restoresWait) {
+				if (order.mode !== "instant") return setRestore({ ...restoreOf(order, hostId), state: "waiting" });
+				agent.setGuest(restoredGuest({ ...order, start: false }));
+				return setRestore({ ...restoreOf(order, hostId), state: "waiting", phase: "stream", bootedAfterMs: 900 });
+			}
 			const begun = setRestore({ ...restoreOf(order, hostId), generation: known ? 2 : 1 });
 			setTimeout(() => finishRestore(agent, order, begun, setRestore), 20);
 			return begun;
+		},
+		"restore.giveUp": async ({ restoreId }) => {
+			const report = agent.restores.get(restoreId);
+			if (!report) throw new SternaError("not_found", `no restore ${restoreId}`);
+			return setRestore({ ...report, generation: 9, state: "failed", givenUp: true, endedAt: now() });
 		},
 		"restore.cancel": async ({ restoreId }) => {
 			const report = agent.restores.get(restoreId);
@@ -274,7 +283,15 @@ function restoreOf(
 	return {
 		...{ restoreId, mode, pointId, repositoryId: access.repositoryId, guestId: spec.id, hostId, generation: 1 },
 		...{ state: "running", phase: "prepare", startedAt: now(), endedAt: null, totalBytes: GiB, copiedBytes: 0 },
-		...{ bootedAfterMs: null, provedAfterMs: null, hasScreenshot: false, error: null, journal: [] },
+		...{ bootedAfterMs: null, provedAfterMs: null, hasScreenshot: false, givenUp: false, error: null, journal: [] },
+	};
+}
+
+function restoredGuest({ spec, epoch, start }: ParsedInput<"restore.start">) {
+	return {
+		...{ guestId: spec.id, name: spec.name, role: "owner" as const, epoch },
+		...{ state: start ? ("running" as const) : ("stopped" as const), accelerator: null },
+		...{ startedAt: start ? now() : null, migrationId: null, peerHostId: null, machine: "pc-q35-10.0", remark: null },
 	};
 }
 
@@ -307,11 +324,7 @@ function finishRestore(
 		set({ ...end, state: "failed", error: { code: "unavailable", message: restoreFailure } });
 		return;
 	}
-	agent.setGuest({
-		...{ guestId: order.spec.id, name: order.spec.name, role: "owner", epoch: order.epoch },
-		...{ state: order.start ? "running" : "stopped", accelerator: null, startedAt: order.start ? now() : null },
-		...{ migrationId: null, peerHostId: null, machine: "pc-q35-10.0", remark: null },
-	});
+	agent.setGuest(restoredGuest(order));
 	agent.fleet.places.specs.set(order.spec.id, order.spec);
 	set({ ...end, state: "completed", bootedAfterMs: order.start ? 900 : null });
 }

@@ -30,6 +30,8 @@ const rngSlot = 0x2;
 const firstNicSlot = 0x3;
 /** The volumes of the spec take 0xb to 0x1a. */
 const guestAgentSlot = 0x1b;
+/** QEMU's end of the line to an agent in the guest. */
+export const agentChardev = "agent";
 const screenSlot = 0x1c;
 /** As much as 1280 × 800 takes, what guests choose by themselves; each byte of it travels with the guest. */
 const videoMemoryMiB = 4;
@@ -182,8 +184,8 @@ function sourceOf({ socket, exportName }: VolumeSource, index: number) {
 function guestAgent(paths: GuestPaths): string[] {
 	const bus = { driver: "virtio-serial-pci", id: "vserial0", bus: "pcie.0", addr: hex(guestAgentSlot), max_ports: 2 };
 	const name = "org.qemu.guest_agent.0";
-	const port = { driver: "virtserialport", id: "agent0", bus: "vserial0.0", nr: 1, chardev: "agent", name };
-	return ["-chardev", socketChardev("agent", paths.agent), "-device", json(bus), "-device", json(port)];
+	const port = { driver: "virtserialport", id: "agent0", bus: "vserial0.0", nr: 1, chardev: agentChardev, name };
+	return ["-chardev", socketChardev(agentChardev, paths.agent), "-device", json(bus), "-device", json(port)];
 }
 
 /** Nobody looks at it but a picture that is asked for. */

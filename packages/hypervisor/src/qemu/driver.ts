@@ -33,7 +33,7 @@ import { holdsData } from "./fill-mark.ts";
 import { resumeFromSources } from "./fill-sources.ts";
 import { growVolume } from "./grow.ts";
 import { expectState, label, type QemuGuest, refuseWhileMoving, reportOf } from "./guest.ts";
-import { isAlive } from "./guest-agent.ts";
+import { isThere } from "./guest-agent.ts";
 import { checkRunFolder, openRunFolder } from "./paths.ts";
 import { chooseMachine, probeMachine } from "./probe.ts";
 import { QemuProcesses } from "./processes.ts";
@@ -193,7 +193,7 @@ export class QemuHypervisor implements Hypervisor {
 	}
 
 	async isGuestAgentAlive(guestId: GuestId, timeoutMs: number): Promise<boolean> {
-		return isAlive(this.#processes.get(guestId), timeoutMs);
+		return isThere(this.#processes.get(guestId), timeoutMs);
 	}
 
 	async screenshot(guestId: GuestId): Promise<Uint8Array> {

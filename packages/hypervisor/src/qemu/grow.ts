@@ -6,8 +6,14 @@ import { syncFile } from "./sync-file.ts";
 import { runTool } from "./tool.ts";
 import { checkSize, inconsistentBitmaps, inspectVolume } from "./volumes.ts";
 
-/** QEMU writes the header and flushes; on a slow disk that takes its time. */
-const resizeMs = 30_000;
+/**
+ * How long qemu-img may have a volume's file open for writing. Killed while it has, it leaves the bitmaps marked as in use, and
+ * the next backup reads everything: on a disk that stands for minutes, waiting is cheaper. It only changes what describes the
+ * volume, so that longer than this the disk is not slow but gone.
+ */
+const toolMs = 30 * 60_000;
+/** The monitor is only waited for: QEMU goes on with what it was told, and its file says later how that ended. */
+const monitorMs = 30_000;
 
 /**
  * Makes a volume larger; `guest` is null when it has no process, and the file is nobody's. What is tracked of its changes
@@ -29,10 +35,10 @@ async function growFile(img: string, request: GrowVolume): Promise<void> {
 	const purpose = `grow the volume ${volumeId}`;
 	for (const name of await inconsistentBitmaps(img, request)) {
 		const args = ["bitmap", "--remove", "-f", "qcow2", path, name];
-		await runTool({ program: img, arguments: args, timeoutMs: resizeMs, purpose });
+		await runTool({ program: img, arguments: args, timeoutMs: toolMs, purpose });
 	}
 	const args = ["resize", "-q", "-f", "qcow2", path, String(sizeBytes)];
-	await runTool({ program: img, arguments: args, timeoutMs: resizeMs, purpose });
+	await runTool({ program: img, arguments: args, timeoutMs: toolMs, purpose });
 	await syncFile(path);
 }
 
@@ -41,14 +47,14 @@ async function growRunning(guest: QemuGuest, request: GrowVolume): Promise<void>
 	refuseCopying(guest, "grow a volume of");
 	await expectPlainDisks(guest, "grow a volume of");
 	const node = nodeOf(guest, request.volumeId);
-	const nodes = await monitor.execute("query-named-block-nodes", { flat: true }, { timeoutMs: resizeMs });
+	const nodes = await monitor.execute("query-named-block-nodes", { flat: true }, { timeoutMs: monitorMs });
 	const present = nodes.find((candidate) => candidate["node-name"] === node);
 	if (!present) throw new SternaError("internal", `QEMU of ${label(guest)} has no volume ${request.volumeId}`);
 	if (!grows(request, present.image["virtual-size"])) return;
 	for (const { name, inconsistent } of present["dirty-bitmaps"] ?? []) {
 		if (inconsistent && name !== undefined) await monitor.execute("block-dirty-bitmap-remove", { node, name });
 	}
-	await monitor.execute("block_resize", { "node-name": node, size: request.sizeBytes }, { timeoutMs: resizeMs });
+	await monitor.execute("block_resize", { "node-name": node, size: request.sizeBytes }, { timeoutMs: monitorMs });
 }
 
 /** False when it has that size already. @throws {SternaError} `invalid` */

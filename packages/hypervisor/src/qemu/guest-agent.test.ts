@@ -6,7 +6,7 @@ import { GuestSpec } from "@sterna/shared/guest";
 import { GuestId, newId } from "@sterna/shared/ids";
 import { MiB } from "@sterna/shared/units";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { freeze, isAlive, thaw } from "./guest-agent.ts";
+import { freeze, isAlive, isLineOpened, thaw } from "./guest-agent.ts";
 import { guestPaths } from "./paths.ts";
 import { GuestRecord } from "./record.ts";
 
@@ -78,6 +78,14 @@ test("an agent that answers is alive, and one after the other is asked", async (
 	await agent();
 	expect(await Promise.all([isAlive(guest, 2000), isAlive(guest, 2000)])).toEqual([true, true]);
 	expect(heard).toEqual(["guest-sync-delimited", "guest-ping", "guest-sync-delimited", "guest-ping"]);
+});
+
+test.each<[string, boolean, Parameters<typeof isLineOpened>[0]]>([
+	["a program in the guest has opened it", true, [{ label: "agent", "frontend-open": true }]],
+	["nobody in the guest has opened it", false, [{ label: "agent", "frontend-open": false }]],
+	["only another line is told of", true, [{ label: "serial0", "frontend-open": false }]],
+])("whether the line to the agent is worth waiting at, when %s: %s", (_, isOpened, chardevs) => {
+	expect(isLineOpened(chardevs)).toBe(isOpened);
 });
 
 test("file systems are frozen and thawed, and thawing what is not frozen changes nothing", async () => {

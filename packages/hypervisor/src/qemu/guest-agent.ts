@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SternaError } from "@sterna/shared/errors";
 import { AgentLine } from "./agent-line.ts";
+import { agentChardev } from "./argv.ts";
 import { label, type QemuGuest } from "./guest.ts";
 
 /** What is needed of a guest to speak with its agent. */
@@ -16,6 +17,20 @@ const betweenThawsMs = 300;
 
 /** Who speaks with a guest's agent now: its line has room for one. */
 const turns = new WeakMap<Guest, Promise<unknown>>();
+
+/**
+ * Whether a program in the guest has opened the line to its agent: without one nobody would answer. QEMU knows it from the
+ * guest's driver, at once, also after a move (QMP reference, `ChardevInfo`, `frontend-open`). Not told: it may have. Pure.
+ */
+export function isLineOpened(chardevs: readonly { label: string; "frontend-open": boolean }[]): boolean {
+	return chardevs.find(({ label }) => label === agentChardev)?.["frontend-open"] ?? true;
+}
+
+/** Whether an agent answers within `timeoutMs`; nobody is waited for in a guest that has none. */
+export async function isThere(guest: Guest & Pick<QemuGuest, "monitor">, timeoutMs: number): Promise<boolean> {
+	const chardevs = await guest.monitor.execute("query-chardev", {}).catch(() => []);
+	return isLineOpened(chardevs) && isAlive(guest, timeoutMs);
+}
 
 /** Whether the agent answers within `timeoutMs`. */
 export async function isAlive(guest: Guest, timeoutMs: number): Promise<boolean> {

@@ -2,7 +2,7 @@ import { access, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { asSternaError } from "@sterna/shared/errors";
 import type { QemuGuest } from "./guest.ts";
-import { freeze, isAlive, thaw } from "./guest-agent.ts";
+import { freeze, isThere, thaw } from "./guest-agent.ts";
 
 const agentPatienceMs = 2000;
 
@@ -44,7 +44,7 @@ export async function takeInstant(
 
 async function whyNotFrozen(guest: QemuGuest, isRunning: boolean): Promise<string | null> {
 	if (!isRunning) return "the guest is paused: nobody in it can freeze its file systems";
-	const alive = await isAlive(guest, agentPatienceMs).catch(() => false);
+	const alive = await isThere(guest, agentPatienceMs);
 	return alive ? null : "no guest agent answers: its file systems were not frozen";
 }
 

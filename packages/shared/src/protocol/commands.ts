@@ -333,6 +333,11 @@ export const commands = {
 		output: RestoreReport,
 	},
 	"restore.cancel": { audience: ["console"], input: z.strictObject({ restoreId: RestoreId }), output: RestoreReport },
+	/**
+	 * Ends a restore that can only go forward, whose guest does not run: it keeps its half-filled volumes and is not started
+	 * from them. `wrong_state` while it has a process, or where it can be cancelled.
+	 */
+	"restore.giveUp": { audience: ["console"], input: z.strictObject({ restoreId: RestoreId }), output: RestoreReport },
 	/** The drill's picture, PNG. */
 	"restore.screenshot": {
 		audience: ["console"],

@@ -31,7 +31,7 @@ const columns = defineColumns<Row>([
 		header: "Guest",
 		sortable: true,
 		cell: ({ guest, jobs, tags }) => (
-			<div className="min-w-0">
+			<div className="min-w-[5.5rem]">
 				<Link
 					href={`/guests/${guest.id}/backups`}
 					data-row-link

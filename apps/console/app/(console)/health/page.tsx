@@ -8,7 +8,7 @@ import { useTRPC } from "../../../components/trpc.tsx";
 import { healthTone, sensorWord } from "../../../components/words.ts";
 import { FilterInput } from "../../../table/filter-input.tsx";
 import { ListFrame } from "../../../table/list-frame.tsx";
-import { NothingFits } from "../../../table/nothing-fits.tsx";
+import { NothingFits, PastTheEnd } from "../../../table/nothing-fits.tsx";
 import { ChoiceFilter } from "../../../table/url-filters.tsx";
 import { useTableUrl } from "../../../table/url-state.ts";
 import { Empty } from "../../../ui/empty.tsx";
@@ -70,13 +70,15 @@ export default function HealthPage() {
 				<div className="p-4 sm:px-[18px]">
 					<h2 className="sr-only">Findings</h2>
 					<Answer of={findings} waiting={<SkeletonRows count={3} height="h-28" />}>
-						{({ rows }) =>
+						{({ rows, total }) =>
 							rows.length > 0 ? (
 								<div className="rows">
 									{rows.map((finding) => (
 										<FindingCard key={finding.id} finding={finding} withHost />
 									))}
 								</div>
+							) : total > 0 ? (
+								<PastTheEnd url={url} />
 							) : url.narrowed ? (
 								<NothingFits url={url} title="No finding fits the filter." />
 							) : (

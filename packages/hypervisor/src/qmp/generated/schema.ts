@@ -41,6 +41,7 @@ export interface CommandArguments {
 	"query-block-exports": Record<string, never>;
 	"query-block-jobs": Record<string, never>;
 	"query-blockstats": Record<string, never>;
+	"query-chardev": Record<string, never>;
 	"query-migrate": Record<string, never>;
 	"query-named-block-nodes": { flat?: boolean };
 	"query-status": Record<string, never>;
@@ -88,6 +89,7 @@ const returns = {
 	"query-block-exports": z.array(z.object({ id: z.string(), "node-name": z.string() })),
 	"query-block-jobs": z.array(z.object({ device: z.string(), len: z.number(), offset: z.number(), ready: z.boolean(), status: known(["undefined", "created", "running", "paused", "ready", "standby", "waiting", "pending", "aborting", "concluded", "null"]), error: z.string().optional(), "io-status": known(["ok", "failed", "nospace"]) })),
 	"query-blockstats": z.array(z.object({ qdev: z.string().optional(), "node-name": z.string().optional(), stats: z.object({ rd_bytes: z.number(), wr_bytes: z.number(), wr_operations: z.number(), wr_total_time_ns: z.number() }) })),
+	"query-chardev": z.array(z.object({ label: z.string(), "frontend-open": z.boolean() })),
 	"query-migrate": z.object({ status: known(["none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device", "wait-unplug"]).optional(), "error-desc": z.string().optional(), "total-time": z.number().optional(), "expected-downtime": z.number().optional(), downtime: z.number().optional(), ram: z.object({ total: z.number(), transferred: z.number(), remaining: z.number(), "dirty-sync-count": z.number(), "dirty-pages-rate": z.number(), "page-size": z.number(), mbps: z.number() }).optional() }),
 	"query-named-block-nodes": z.array(z.object({ "node-name": z.string().optional(), drv: z.string(), file: z.string(), image: z.object({ "virtual-size": z.number(), "actual-size": z.number().optional() }), "dirty-bitmaps": z.array(z.object({ name: z.string().optional(), count: z.number(), granularity: z.number(), recording: z.boolean(), busy: z.boolean(), persistent: z.boolean(), inconsistent: z.boolean().optional() })).optional() })),
 	"query-status": z.object({ status: known(["debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch", "finish-migrate", "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog", "guest-panicked", "colo"]), running: z.boolean() }),

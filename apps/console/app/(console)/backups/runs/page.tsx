@@ -1,5 +1,5 @@
 "use client";
-import { BackupJobId, GuestId } from "@sterna/shared/ids";
+import { BackupJobId, GuestId, RepositoryId } from "@sterna/shared/ids";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { runColumns } from "../../../../components/backups/run-columns.tsx";
 import { BackupSection } from "../../../../components/backups/section.tsx";
@@ -20,6 +20,7 @@ export default function RunsPage() {
 	const state = states.find((one) => one === url.param("state"));
 	const guestId = GuestId.safeParse(url.param("guest")).data;
 	const jobId = BackupJobId.safeParse(url.param("job")).data;
+	const repositoryId = RepositoryId.safeParse(url.param("repository")).data;
 	const runs = useQuery(
 		trpc.runs.list.queryOptions(
 			{
@@ -27,12 +28,13 @@ export default function RunsPage() {
 				...(state ? { state: [state] } : {}),
 				...(guestId ? { guestId } : {}),
 				...(jobId ? { jobId } : {}),
+				...(repositoryId ? { repositoryId } : {}),
 			},
 			{ placeholderData: keepPreviousData },
 		),
 	);
 	useLive(["runs"]);
-	const narrowed = guestId ? "One guest only" : jobId ? "One job only" : null;
+	const narrowed = guestId ? "One guest only" : jobId ? "One job only" : repositoryId ? "One repository only" : null;
 	return (
 		<ListPage
 			title="Backup runs"
@@ -47,7 +49,7 @@ export default function RunsPage() {
 				<>
 					<ChoiceFilter url={url} name="state" label="State" any="Any state" choices={asChoices(states)} />
 					{narrowed && (
-						<Narrowed url={url} names={["guest", "job"]}>
+						<Narrowed url={url} names={["guest", "job", "repository"]}>
 							{narrowed}
 						</Narrowed>
 					)}

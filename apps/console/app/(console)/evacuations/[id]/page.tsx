@@ -11,6 +11,7 @@ import { useRoleRefusal } from "../../../../components/me.tsx";
 import { Answer } from "../../../../components/page-state.tsx";
 import { PlanDialog } from "../../../../components/plan-dialog.tsx";
 import { toastProblem } from "../../../../components/problem.tsx";
+import { timeFigure } from "../../../../components/time-figure.ts";
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { evacuationStateTone } from "../../../../components/words.ts";
 import type { EvacuationView } from "../../../../server/views-migrations.ts";
@@ -40,7 +41,6 @@ function Evacuation({ evacuation }: { evacuation: EvacuationView }) {
 	const running = evacuation.endedAt === null;
 	const stuck = items.filter((item) => item.state === "blocked" || item.state === "failed").length;
 	const pauses = items.flatMap((item) => (item.measuredDowntimeMs === null ? [] : [item.measuredDowntimeMs]));
-	const soFar = (evacuation.endedAt ?? now) - evacuation.startedAt;
 	return (
 		<>
 			<title>{`Evacuation of ${host.name} · Sterna`}</title>
@@ -61,15 +61,7 @@ function Evacuation({ evacuation }: { evacuation: EvacuationView }) {
 			<Figures
 				figures={[
 					{ label: "Moved", value: evacuation.moved, note: `of ${evacuation.total}` },
-					{
-						label: running ? "Empty in" : "Took",
-						value: running
-							? evacuation.remainingMs === null
-								? "–"
-								: formatDuration(evacuation.remainingMs)
-							: formatDuration(soFar),
-						note: running ? `${formatDuration(Math.floor(soFar / 1000) * 1000)} so far` : undefined,
-					},
+					timeFigure(evacuation, now, "Empty in"),
 					{
 						label: "Longest pause",
 						value: pauses.length === 0 ? "–" : formatDuration(Math.max(...pauses)),

@@ -21,15 +21,18 @@ export default function JoinPage() {
 	const trpc = useTRPC();
 	const roleRefusal = useRoleRefusal("admin");
 	const now = useNow();
-	const [since, setSince] = useState<readonly string[] | null>(null);
-	const hosts = useQuery(trpc.hosts.list.queryOptions({ pageSize: 200 }));
-	useLive(["hosts"]);
+	/** The last event before the line was made: who joins after it has joined with the line. */
+	const [since, setSince] = useState(0);
+	const joins = useQuery(trpc.events.list.queryOptions({ kind: "host.joined", limit: 10 }));
+	useLive(["events"]);
 	const token = useMutation(
 		trpc.hosts.createJoinToken.mutationOptions({
-			onSuccess: () => setSince(hosts.data?.rows.map((host) => host.id) ?? []),
+			onMutate: () => setSince(joins.data?.rows[0]?.sequence ?? 0),
 		}),
 	);
-	const arrived = since === null ? [] : (hosts.data?.rows ?? []).filter((host) => !since.includes(host.id));
+	const arrived = (joins.data?.rows ?? [])
+		.filter(({ sequence }) => sequence > since)
+		.flatMap(({ objects }) => objects.filter(({ type }) => type === "host"));
 	const left = token.data ? token.data.expiresAt - now : 0;
 	return (
 		<>
@@ -47,7 +50,7 @@ export default function JoinPage() {
 						<Button
 							kind="primary"
 							disabledReason={roleRefusal}
-							pending={token.isPending}
+							pending={token.isPending || joins.isLoading}
 							onClick={() => token.mutate({})}
 						>
 							Make the line

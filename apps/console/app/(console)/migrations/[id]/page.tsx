@@ -5,11 +5,13 @@ import Link from "next/link";
 import { use, useState } from "react";
 import { CancelMigration } from "../../../../components/cancel-migration.tsx";
 import { EventsOf } from "../../../../components/events-of.tsx";
+import { Journal } from "../../../../components/journal.tsx";
 import { useLive } from "../../../../components/live.tsx";
 import { MigrationLine } from "../../../../components/migration-line.tsx";
-import { Convergence, CopyPanel, type CopySample, Journal } from "../../../../components/migration-panels.tsx";
+import { Convergence, CopyPanel, type CopySample } from "../../../../components/migration-panels.tsx";
 import { Answer } from "../../../../components/page-state.tsx";
 import { MigrationStateChip } from "../../../../components/states.tsx";
+import { timeFigure } from "../../../../components/time-figure.ts";
 import { useTRPC } from "../../../../components/trpc.tsx";
 import { migrationStateTone, phaseWords, sentence, statement } from "../../../../components/words.ts";
 import type { MigrationView } from "../../../../server/views-migrations.ts";
@@ -91,15 +93,7 @@ function Migration({ move, samples }: { move: MigrationView; samples: readonly C
 			)}
 			<Figures
 				figures={[
-					{
-						label: running ? "Time left" : "Took",
-						value: running
-							? move.remainingMs === null
-								? "–"
-								: formatDuration(move.remainingMs)
-							: formatDuration((move.endedAt ?? now) - move.startedAt),
-						note: running ? `${formatDuration(Math.floor((now - move.startedAt) / 1000) * 1000)} so far` : undefined,
-					},
+					timeFigure(move, now),
 					memoryFigure(move),
 					{
 						label: "Expected pause",
@@ -128,7 +122,7 @@ function Migration({ move, samples }: { move: MigrationView; samples: readonly C
 				<div className="grid items-start gap-[18px] xl:grid-cols-[minmax(0,1.9fr)_minmax(300px,1fr)]">
 					<div className="flex min-w-0 flex-col gap-[18px]">
 						<CopyPanel report={report} samples={samples} />
-						<Journal report={report} />
+						<Journal journal={report?.journal ?? []} />
 					</div>
 					<div className="grid min-w-0 items-start gap-[18px] md:max-xl:grid-cols-2">
 						<Convergence move={move} />

@@ -1,12 +1,12 @@
 "use client";
-import { formatBytes } from "@sterna/shared/units";
+import { formatBytes, formatDuration } from "@sterna/shared/units";
 import { useQuery } from "@tanstack/react-query";
 import Link from "next/link";
 import { use } from "react";
 import { JobActions } from "../../../../../components/backups/job-actions.tsx";
 import { LatestRuns } from "../../../../../components/backups/latest-runs.tsx";
 import { retentionSentence } from "../../../../../components/backups/retention-sentence.ts";
-import { jobRunTone } from "../../../../../components/backups/words.ts";
+import { countOf, jobRunTone } from "../../../../../components/backups/words.ts";
 import { EventsOf } from "../../../../../components/events-of.tsx";
 import { useLive } from "../../../../../components/live.tsx";
 import { Answer } from "../../../../../components/page-state.tsx";
@@ -71,6 +71,8 @@ function Job({ job }: { job: JobView }) {
 	);
 }
 
+const minuteMs = 60_000;
+
 function Settings({ job }: { job: JobView }) {
 	const { spec } = job;
 	return (
@@ -86,10 +88,12 @@ function Settings({ job }: { job: JobView }) {
 					<span className="block text-sm text-soft">{spec.timeZone}</span>
 				</Pair>
 				<Pair label="Keeps">{retentionSentence(spec.retention)}</Pair>
-				<Pair label="Late after">{spec.alertAfterMinutes / 60} h</Pair>
-				<Pair label="Begins within">{spec.startWithinMinutes} min</Pair>
+				<Pair label="Late after">{formatDuration(spec.alertAfterMinutes * minuteMs)}</Pair>
+				<Pair label="Begins within">{formatDuration(spec.startWithinMinutes * minuteMs)}</Pair>
 				<Pair label="Tries again">
-					{spec.retries === 0 ? "never" : `${spec.retries} times, after ${spec.retryAfterMinutes} min`}
+					{spec.retries === 0
+						? "never"
+						: `${countOf(spec.retries, "time")}, after ${formatDuration(spec.retryAfterMinutes * minuteMs)}`}
 				</Pair>
 				<Pair label="At once">
 					{spec.atOncePerHost} on a host, {spec.atOncePerRepository} to the repository

@@ -110,7 +110,11 @@ function Repository({ repository }: { repository: RepositoryView }) {
 						/>
 					</Panel>
 					<RepositoryUpkeep repository={repository} />
-					<LatestRuns title="Backups to it" of={{ repositoryId: repository.id }} more="/backups/runs" />
+					<LatestRuns
+						title="Backups to it"
+						of={{ repositoryId: repository.id }}
+						more={`/backups/runs?repository=${repository.id}`}
+					/>
 				</div>
 				<div className="grid min-w-0 items-start gap-[18px] md:max-xl:grid-cols-2">
 					<RepositoryFacts repository={repository} />

@@ -6,14 +6,16 @@ import { use } from "react";
 import { CancelRestore } from "../../../../../components/backups/cancel-restore.tsx";
 import { ModeChip, RestoreStateChip } from "../../../../../components/backups/chips.tsx";
 import { DrillScreen } from "../../../../../components/backups/drill-screen.tsx";
-import { TaskJournal } from "../../../../../components/backups/journal.tsx";
 import { RecoveryTrend } from "../../../../../components/backups/recovery-trend.tsx";
 import { restoreTitle } from "../../../../../components/backups/restore-title.ts";
+import { StopTrying } from "../../../../../components/backups/stop-trying.tsx";
 import { standingsOf } from "../../../../../components/backups/task-phases.ts";
 import { phasesOfMode, restorePhaseWords, restoreTone } from "../../../../../components/backups/words.ts";
 import { EventsOf } from "../../../../../components/events-of.tsx";
+import { Journal } from "../../../../../components/journal.tsx";
 import { useLive } from "../../../../../components/live.tsx";
 import { Answer } from "../../../../../components/page-state.tsx";
+import { timeFigure } from "../../../../../components/time-figure.ts";
 import { useTRPC } from "../../../../../components/trpc.tsx";
 import { sentence, statement } from "../../../../../components/words.ts";
 import type { RestoreView } from "../../../../../server/views-backups.ts";
@@ -36,6 +38,10 @@ export default function RestorePage({ params }: { params: Promise<{ id: string }
 			{(data) => <Restore restore={data} />}
 		</Answer>
 	);
+}
+
+function keepsGuest({ state, report }: RestoreView): boolean {
+	return report?.givenUp === true || (state !== "failed" && state !== "cancelled");
 }
 
 function Restore({ restore }: { restore: RestoreView }) {
@@ -74,11 +80,12 @@ function Restore({ restore }: { restore: RestoreView }) {
 				}
 				actions={
 					<>
-						{mode !== "drill" && restore.state !== "failed" && restore.state !== "cancelled" && (
+						{mode !== "drill" && keepsGuest(restore) && (
 							<Link href={`/guests/${restore.target.id}`} className={buttonClass("primary")}>
 								Open {restore.target.name}
 							</Link>
 						)}
+						<StopTrying restore={restore} />
 						<CancelRestore restore={restore} />
 					</>
 				}
@@ -93,17 +100,7 @@ function Restore({ restore }: { restore: RestoreView }) {
 			)}
 			<Figures
 				figures={[
-					{
-						label: running ? "Time left" : "Took",
-						value: running
-							? restore.remainingMs === null
-								? "–"
-								: formatDuration(restore.remainingMs)
-							: formatDuration((restore.endedAt ?? now) - restore.startedAt),
-						note: running
-							? `${formatDuration(Math.max(0, Math.floor((now - restore.startedAt) / 1000) * 1000))} so far`
-							: undefined,
-					},
+					timeFigure(restore, now),
 					{
 						label: "Ran after",
 						value: restore.bootedAfterMs === null ? "–" : formatDuration(restore.bootedAfterMs),
@@ -145,7 +142,7 @@ function Restore({ restore }: { restore: RestoreView }) {
 					<div className="flex min-w-0 flex-col gap-[18px]">
 						{restore.hasScreenshot && <DrillScreen restore={restore} />}
 						{mode === "drill" && <RecoveryTrend guestId={restore.guest.id} />}
-						<TaskJournal journal={report?.journal ?? []} />
+						<Journal journal={report?.journal ?? []} />
 					</div>
 					<EventsOf objectId={restore.id} />
 				</div>

@@ -6,15 +6,16 @@ import Link from "next/link";
 import { use } from "react";
 import { CancelRun } from "../../../../../components/backups/cancel-run.tsx";
 import { RunStateChip } from "../../../../../components/backups/chips.tsx";
-import { TaskJournal } from "../../../../../components/backups/journal.tsx";
 import { PointVolumes } from "../../../../../components/backups/point-volumes.tsx";
 import { standingsOf } from "../../../../../components/backups/task-phases.ts";
 import { backupPhaseWords, runTone } from "../../../../../components/backups/words.ts";
 import { EventsOf } from "../../../../../components/events-of.tsx";
+import { Journal } from "../../../../../components/journal.tsx";
 import { useLive } from "../../../../../components/live.tsx";
 import { Answer } from "../../../../../components/page-state.tsx";
+import { timeFigure } from "../../../../../components/time-figure.ts";
 import { useTRPC } from "../../../../../components/trpc.tsx";
-import { sentence, statement } from "../../../../../components/words.ts";
+import { ended, sentence, statement } from "../../../../../components/words.ts";
 import type { RunView } from "../../../../../server/views-backups.ts";
 import { buttonClass } from "../../../../../ui/button-class.ts";
 import { Figures } from "../../../../../ui/figures.tsx";
@@ -78,20 +79,7 @@ function Run({ run }: { run: RunView }) {
 			)}
 			<Figures
 				figures={[
-					{
-						label: running ? "Time left" : "Took",
-						value: running
-							? run.remainingMs === null
-								? "–"
-								: formatDuration(run.remainingMs)
-							: run.startedAt === null || run.endedAt === null
-								? "–"
-								: formatDuration(run.endedAt - run.startedAt),
-						note:
-							running && run.startedAt !== null
-								? `${formatDuration(Math.max(0, Math.floor((now - run.startedAt) / 1000) * 1000))} so far`
-								: undefined,
-					},
+					timeFigure(run, now),
 					{
 						label: "Read",
 						value: formatBytes(run.readBytes),
@@ -122,16 +110,14 @@ function Run({ run }: { run: RunView }) {
 					{running && (
 						<div className="mt-4">
 							<Progress label="Whole backup" share={run.progress} />
-							<p className="mt-1 min-h-[1.45em] text-sm text-soft">
-								{report?.slowedBy ? `Slower than it could be: ${report.slowedBy}` : "At full speed."}
-							</p>
+							<p className="mt-1 min-h-[1.45em] text-sm text-soft">{paceOf(run)}</p>
 						</div>
 					)}
 				</Panel>
 				<div className="grid items-start gap-[18px] xl:grid-cols-[minmax(0,1.9fr)_minmax(300px,1fr)]">
 					<div className="flex min-w-0 flex-col gap-[18px]">
 						<PointVolumes volumes={report?.volumes ?? []} />
-						<TaskJournal journal={report?.journal ?? []} />
+						<Journal journal={report?.journal ?? []} />
 					</div>
 					<EventsOf objectId={run.guest.id} />
 				</div>
@@ -173,6 +159,13 @@ function Lead({ run }: { run: RunView }) {
 			{run.attempt > 1 && `, attempt ${run.attempt}`}.
 		</>
 	);
+}
+
+/** Why the run is not faster, or what it waits for; nothing to say outside the copying. */
+function paceOf({ state, phase, report }: RunView): string {
+	if (report?.slowedBy)
+		return state === "running" ? ended(`Slower than it could be: ${report.slowedBy}`) : statement(report.slowedBy);
+	return state === "running" && phase === "copyBlocks" ? "At full speed." : "";
 }
 
 function titleOf(run: RunView): string {

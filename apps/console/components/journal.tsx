@@ -1,9 +1,8 @@
-import type { BackupReport } from "@sterna/shared/backup";
-import { Panel } from "../../ui/panel.tsx";
-import { Time } from "../../ui/time.tsx";
+import { Panel } from "../ui/panel.tsx";
+import { Time } from "../ui/time.tsx";
 
 /** What happened when, in the words of the agent that did it. */
-export function TaskJournal({ journal }: { journal: BackupReport["journal"] }) {
+export function Journal({ journal }: { journal: readonly { at: number; text: string }[] }) {
 	return (
 		<Panel title="Journal">
 			{journal.length === 0 ? (
