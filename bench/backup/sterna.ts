@@ -25,6 +25,12 @@ export async function sterna(image: GuestImage, base: string): Promise<Contestan
 	await copyFile(image.kernel, join(images, "bench.vmlinuz"));
 	await copyFile(image.initrd, join(images, "bench.initrd"));
 	await run("cp", ["--sparse=always", "--reflink=auto", base, join(images, "bench.raw")]);
+	// The agent reads new images once; that is no part of a backup.
+	await until(
+		"the image to be known",
+		async () => (await readFile(join(host.dataDir, "images.json"), "utf8").catch(() => "")).includes("bench.raw"),
+		runMs,
+	);
 	let number = 0;
 	return {
 		name: "sterna",

@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { lstat, readdir } from "node:fs/promises";
+import { lstat, open, readdir } from "node:fs/promises";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { HypervisorFacts } from "@sterna/hypervisor/hypervisor";
 import { HostFacts, Image } from "@sterna/shared/host";
 import { printable, ResourceName } from "@sterna/shared/names";
+import { MiB } from "@sterna/shared/units";
 import type { StoragePool } from "@sterna/shared/volume";
 import { z } from "zod";
 import { readJsonFile, writeDurably } from "./durable-file.ts";
@@ -174,11 +173,20 @@ async function readCache(path: string): Promise<Map<string, z.infer<typeof Cache
 	return new Map((entries ?? []).map((entry) => [entry.path, entry]));
 }
 
+/** Through one piece of memory: images have many GiB, and a stream's new buffer for each 64 KiB keeps the collector busy. */
 async function hashFile(path: string): Promise<string | null> {
 	const hash = createHash("sha256");
+	const piece = Buffer.allocUnsafeSlow(MiB);
 	try {
-		await pipeline(createReadStream(path), hash);
-		return hash.digest("hex");
+		const file = await open(path);
+		try {
+			for (let read = await file.read(piece); read.bytesRead > 0; read = await file.read(piece)) {
+				hash.update(piece.subarray(0, read.bytesRead));
+			}
+			return hash.digest("hex");
+		} finally {
+			await file.close();
+		}
 	} catch {
 		return null;
 	}

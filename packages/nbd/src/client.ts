@@ -30,7 +30,7 @@ class Client implements NbdClient {
 		return this.#agreement.sizeBytes;
 	}
 
-	async read(offset: number, lengthBytes: number): Promise<Uint8Array> {
+	async read(offset: number, lengthBytes: number, into?: Uint8Array): Promise<Uint8Array> {
 		this.#checkRange(offset, lengthBytes);
 		if (lengthBytes > maxPayloadBytes) {
 			throw new SternaError("invalid", `${lengthBytes} bytes are more than one NBD request can read`, {
@@ -38,7 +38,7 @@ class Client implements NbdClient {
 			});
 		}
 		// Every byte of it is written before it is handed out, so it need not be zeroed.
-		const bytes = Buffer.allocUnsafeSlow(lengthBytes);
+		const bytes = into ? Buffer.from(into.buffer, into.byteOffset, lengthBytes) : Buffer.allocUnsafeSlow(lengthBytes);
 		if (lengthBytes === 0) return bytes;
 		const asked = { kind: "read" as const, offset, bytes, arrived: [], arrivedBytes: 0 };
 		await this.#connection.ask(command.read, offset, lengthBytes, asked);

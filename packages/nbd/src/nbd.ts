@@ -13,8 +13,12 @@ export interface NbdExtent {
 
 export interface NbdClient {
 	readonly sizeBytes: number;
-	/** Several may be in flight. @throws {SternaError} `unavailable` for an I/O error of the server or a lost connection. */
-	read(offset: number, lengthBytes: number): Promise<Uint8Array>;
+	/**
+	 * Several may be in flight.
+	 * @param into takes the bytes, where memory is used again; it is at least so long
+	 * @throws {SternaError} `unavailable` for an I/O error of the server or a lost connection.
+	 */
+	read(offset: number, lengthBytes: number, into?: Uint8Array): Promise<Uint8Array>;
 	/** The extents of the whole range, neighbours of the same flags joined. The context must have been asked for at connecting. */
 	extents(context: string, offset: number, lengthBytes: number): AsyncIterable<NbdExtent>;
 	close(): Promise<void>;

@@ -97,7 +97,7 @@ function openWith(
 	key: Uint8Array,
 	codec = startCodec(),
 ): Opened {
-	const packs = new PackSource(storage, sealing);
+	const packs = new PackSource(storage, sealing, config.blockSizeBytes);
 	return { storage, config, sealing, codec, packs, repositoryKey: { bytes: key } };
 }
 

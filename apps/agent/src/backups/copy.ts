@@ -32,22 +32,29 @@ export async function copyVolume(copy: CopyVolume): Promise<void> {
 		allocation: client.extents("base:allocation", 0, sizeBytes),
 		changes: changes === null ? null : client.extents(changes, 0, sizeBytes),
 	});
+	/** Memory of requests that are written, for the next ones: a GiB of new memory would keep the collector busy. */
+	const spare: Uint8Array[] = [];
 	/** The writing of what was asked for, each after the one before it, beside the asking. */
 	const writing: Promise<void>[] = [];
 	let written = Promise.resolve();
-	const write = async (piece: ReadPiece, data: Promise<Uint8Array> | null, before: Promise<void>) => {
+	const zero = async ({ offset, lengthBytes }: ReadPiece, before: Promise<void>) => {
+		await before;
+		await writer.zero(offset, lengthBytes);
+	};
+	const readAndWrite = async ({ offset, lengthBytes }: ReadPiece, before: Promise<void>) => {
+		const memory = spare.pop() ?? new Uint8Array(Math.max(requestBytes, blockSizeBytes));
+		const data = client.read(offset, lengthBytes, memory);
 		await Promise.allSettled([before, data]);
 		await before;
-		if (data === null) return writer.zero(piece.offset, piece.lengthBytes);
-		await writer.write(piece.offset, await data);
-		copy.onRead(piece.lengthBytes);
+		await writer.write(offset, await data);
+		spare.push(memory);
+		copy.onRead(lengthBytes);
 	};
 	try {
 		for await (const piece of requests(pieces, blockSizeBytes)) {
 			if (writing.length >= inFlight) await writing.shift();
 			if (piece.do === "read") await turnOrFailure(copy.turn(piece.lengthBytes), written);
-			const data = piece.do === "read" ? client.read(piece.offset, piece.lengthBytes) : null;
-			written = write(piece, data, written);
+			written = piece.do === "read" ? readAndWrite(piece, written) : zero(piece, written);
 			// Whoever waits for the first of them learns of a failure; the others must not end the process.
 			written.catch(() => {});
 			writing.push(written);

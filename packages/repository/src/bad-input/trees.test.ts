@@ -4,7 +4,7 @@ import { newId, PointId, VolumeId } from "@sterna/shared/ids";
 import { describe, expect, test } from "vitest";
 import { hashBlock } from "../codec/jobs.ts";
 import { manifestRecord } from "../format/manifest.ts";
-import { PackBuilder, packFrameBytes } from "../format/pack.ts";
+import { PackBuilder, packOverheadBytes } from "../format/pack.ts";
 import { newPackId, packKey, packOwner } from "../format/pack-id.ts";
 import { pointKey, sealRecord } from "../format/records.ts";
 import { type Reference, referenceBytes, writeReference } from "../format/reference.ts";
@@ -44,6 +44,8 @@ describe("trees whose seals fit", () => {
 		offset,
 		storedBytes: 100,
 		compressed: false,
+		frameBlocks: 1,
+		frameIndex: 0,
 	});
 	const nodeWith = (slot: number, reference: Reference) => {
 		const node = new Uint8Array(nodeBytes);
@@ -52,9 +54,10 @@ describe("trees whose seals fit", () => {
 	};
 	/** A block in a pack of its own. */
 	async function storeBlock(opened: Opened, payload: Uint8Array, hash: Uint8Array, compressed: boolean) {
-		const buffer = new Uint8Array(payload.length + 100 + packFrameBytes(1));
+		const buffer = new Uint8Array(payload.length + 100 + packOverheadBytes(1));
 		const builder = new PackBuilder(newPackId("0".repeat(16), "data"), opened.sealing, buffer);
-		const reference = builder.seal(hash, payload, { compressed, plainBytes: 64 * KiB });
+		const [reference] = builder.seal([hash], payload, { compressed, plainBytes: 64 * KiB });
+		if (!reference) throw new Error("a block that was sealed has a place");
 		await opened.storage.put(packKey(builder.packId), builder.finish());
 		return reference;
 	}

@@ -1,10 +1,18 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { SternaError } from "@sterna/shared/errors";
+import { type Carried, SharedRooms } from "./carrying.ts";
 import type { HashJob, HashResult, OpenJob, OpenResult, SealJob, SealResult } from "./jobs.ts";
 
-/** Hashes, compresses, seals and opens batches of blocks off the event loop. The buffers of a job are gone until it is answered. */
+/**
+ * Hashes, compresses, seals and opens batches of blocks off the event loop. The buffers of a job are gone until it is answered;
+ * those that are no room of the codec for good, where the result does not have them.
+ */
 export interface Codec {
+	/** Memory for content and sealed blocks that all threads see: so large, with whatever was in it before. */
+	room(lengthBytes: number): Uint8Array;
+	/** Takes a view of a room, or of any other memory, that nobody uses any more. */
+	giveBack(view: Uint8Array): void;
 	hash(job: HashJob): Promise<HashResult>;
 	seal(job: SealJob): Promise<SealResult>;
 	open(job: OpenJob): Promise<OpenResult>;
@@ -24,6 +32,8 @@ interface Thread {
 	worker: Worker;
 	/** Answers come in the order of the jobs. */
 	waiting: { resolve(result: unknown): void; reject(error: SternaError): void }[];
+	/** Rooms that it knows. */
+	seen: Set<number>;
 }
 
 /**
@@ -33,14 +43,23 @@ interface Thread {
 export function startCodec(): Codec {
 	const threads: Thread[] = [];
 	const queue: (() => void)[] = [];
+	const rooms = new SharedRooms();
+	/** By size, of which there are few: powers of two. What is never written of one takes no memory. */
+	const spare = new Map<number, SharedArrayBuffer[]>();
+	/** What is given back twice must not be lent to two. */
+	const lent = new WeakSet<SharedArrayBuffer>();
 	const wanted = Math.max(1, Math.min(maxThreads, availableParallelism()));
 	let closed = false;
 
 	function startThread(): Thread {
-		const thread: Thread = { worker: new Worker(workerUrl, { name: "repository-codec", resourceLimits }), waiting: [] };
+		const thread: Thread = {
+			worker: new Worker(workerUrl, { name: "repository-codec", resourceLimits }),
+			waiting: [],
+			seen: new Set(),
+		};
 		thread.worker.unref();
-		thread.worker.on("message", (result: unknown) => {
-			thread.waiting.shift()?.resolve(result);
+		thread.worker.on("message", (result: Carried) => {
+			thread.waiting.shift()?.resolve(rooms.arrived(result, thread.seen));
 			if (thread.waiting.length === 0) thread.worker.unref();
 			queue.shift()?.();
 		});
@@ -70,7 +89,7 @@ export function startCodec(): Codec {
 		return least && least.waiting.length < jobsPerThread ? least : null;
 	}
 
-	function run<Result>(job: HashJob | SealJob | OpenJob, buffers: ArrayBuffer[]): Promise<Result> {
+	function run<Result>(job: HashJob | SealJob | OpenJob): Promise<Result> {
 		return new Promise<Result>((resolve, reject) => {
 			const start = () => {
 				if (closed) return reject(new SternaError("cancelled", "the repository was closed"));
@@ -79,16 +98,33 @@ export function startCodec(): Codec {
 				thread.worker.ref();
 				// The worker answers a job with its own kind of result, and jobs in their order.
 				thread.waiting.push({ resolve: (result) => resolve(result as Result), reject });
-				thread.worker.postMessage(job, buffers);
+				const { carried, handedOver } = rooms.carry(job, thread.seen);
+				thread.worker.postMessage(carried, handedOver);
 			};
 			start();
 		});
 	}
 
 	return {
-		hash: (job) => run<HashResult>(job, [job.content.buffer]),
-		seal: (job) => run<SealResult>(job, [job.content.buffer, job.hashes.buffer, job.sealed.buffer]),
-		open: (job) => run<OpenResult>(job, [job.sealed.buffer, job.content.buffer]),
+		room(lengthBytes) {
+			const sizeBytes = 2 ** Math.ceil(Math.log2(Math.max(1, lengthBytes)));
+			let memory = spare.get(sizeBytes)?.pop();
+			if (!memory) {
+				memory = new SharedArrayBuffer(sizeBytes);
+				rooms.add(rooms.size, memory);
+			}
+			lent.add(memory);
+			return new Uint8Array(memory, 0, lengthBytes);
+		},
+		giveBack({ buffer }) {
+			if (!(buffer instanceof SharedArrayBuffer) || !lent.delete(buffer)) return;
+			const kept = spare.get(buffer.byteLength);
+			if (kept) kept.push(buffer);
+			else spare.set(buffer.byteLength, [buffer]);
+		},
+		hash: (job) => run<HashResult>(job),
+		seal: (job) => run<SealResult>(job),
+		open: (job) => run<OpenResult>(job),
 		async close() {
 			closed = true;
 			for (const start of queue.splice(0)) start();

@@ -1,70 +1,82 @@
 import { createHmac, type KeyObject } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { blockKeyNumber, blockOverheadBytes, openBlock, sealBlock } from "../format/block.ts";
+import {
+	type FramePart,
+	frameKeyNumber,
+	frameOverheadBytes,
+	framesOf,
+	maxFrameBlocks,
+	openFrame,
+	sealFrame,
+} from "../format/frame.ts";
 import { hashBytes } from "../format/reference.ts";
+import { release } from "../format/release.ts";
 
-/** A batch of whole blocks, one after the other. The buffers travel to the worker and back. */
+/** A batch of whole blocks, one after the other. */
 export interface HashJob {
 	is: "hash";
 	hashKey: KeyObject;
 	blockSizeBytes: number;
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 }
 export interface HashResult {
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	/** One after the other. */
-	hashes: Uint8Array<ArrayBuffer>;
+	hashes: Uint8Array;
 	/** 1 for each block that is all zeros; such a one has no hash. */
-	zeros: Uint8Array<ArrayBuffer>;
+	zeros: Uint8Array;
 }
 
-/** Some blocks of a batch, to be compressed and sealed with rising ordinals. */
+/** Some blocks of a batch, to be compressed and sealed in `framesOf` frames with rising ordinals. */
 export interface SealJob {
 	is: "seal";
 	blockSizeBytes: number;
-	content: Uint8Array<ArrayBuffer>;
-	/** Of all blocks of the batch. */
-	hashes: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	/** Which blocks of the batch. */
 	blocks: number[];
 	key: KeyObject;
 	keyNumber: number;
 	firstOrdinal: number;
-	/** Takes the sealed blocks; `sealedBatchBytes` long. */
-	sealed: Uint8Array<ArrayBuffer>;
+	/** Takes the sealed frames; `sealedBatchBytes` long. */
+	sealed: Uint8Array;
 }
 export interface SealResult {
-	content: Uint8Array<ArrayBuffer>;
-	hashes: Uint8Array<ArrayBuffer>;
-	sealed: Uint8Array<ArrayBuffer>;
-	/** Of each block of the job: bytes in `sealed`, one after the other, and whether they are compressed. */
-	stored: { storedBytes: number; compressed: boolean }[];
+	content: Uint8Array;
+	sealed: Uint8Array;
+	/** Of each frame, in the order of the job's blocks: bytes in `sealed`, one after the other, and how many blocks it holds. */
+	stored: { storedBytes: number; compressed: boolean; blocks: number }[];
 }
 
-/** Sealed blocks of one pack, to be opened and checked. */
+/** Sealed frames of one pack, to be opened, and the blocks in them that are wanted, to be checked. */
 export interface OpenJob {
 	is: "open";
 	hashKey: KeyObject;
+	/** Of one block. */
 	plainBytes: number;
-	/** The pack's key under each data key that its blocks name. */
+	/** The pack's key under each data key that its frames name. */
 	keys: Map<number, KeyObject>;
-	sealed: Uint8Array<ArrayBuffer>;
-	blocks: { at: number; storedBytes: number; compressed: boolean; to: number }[];
-	/** Hashes that the blocks must have, one after the other. */
-	hashes: Uint8Array<ArrayBuffer>;
-	/** Takes the plain blocks at their `to`. */
-	content: Uint8Array<ArrayBuffer>;
+	sealed: Uint8Array;
+	frames: WantedFrame[];
+	/** Hashes that the wanted blocks must have, one after the other. */
+	hashes: Uint8Array;
+	/** Takes the wanted blocks, one after the other. */
+	content: Uint8Array;
+}
+export interface WantedFrame extends Omit<FramePart, "frameIndex"> {
+	/** In `sealed`. */
+	at: number;
+	/** Which blocks of it are wanted, and their place among all that are wanted. */
+	members: { frameIndex: number; wanted: number }[];
 }
 export interface OpenResult {
-	sealed: Uint8Array<ArrayBuffer>;
-	content: Uint8Array<ArrayBuffer>;
-	/** Indexes of blocks that are not as they were written. */
+	content: Uint8Array;
+	/** Which wanted blocks are not as they were written. */
 	damaged: number[];
 }
 
-/** Bytes that the sealed blocks of a batch take at most. */
+/** Bytes that the sealed frames of a batch take at most. */
 export function sealedBatchBytes(blocks: number, blockSizeBytes: number): number {
-	return blocks * (blockSizeBytes + blockOverheadBytes);
+	return blocks * blockSizeBytes + framesOf(blocks) * frameOverheadBytes;
 }
 
 /** The name of a block or node: HMAC-SHA256 (RFC 2104), so that who has only the storage cannot ask it for known content. */
@@ -88,62 +100,97 @@ export function runHash(job: HashJob): HashResult {
 export function runSeal(job: SealJob): SealResult {
 	const stored: SealResult["stored"] = [];
 	let at = 0;
-	for (const [index, block] of job.blocks.entries()) {
-		const plain = job.content.subarray(block * job.blockSizeBytes, (block + 1) * job.blockSizeBytes);
-		const frame = compress(plain);
-		const storedBytes = sealBlock(job.sealed, at, {
-			seal: { key: job.key, keyNumber: job.keyNumber, ordinal: job.firstOrdinal + index },
-			hash: job.hashes.subarray(block * hashBytes, (block + 1) * hashBytes),
-			compressed: frame !== null,
-			plainBytes: job.blockSizeBytes,
-			payload: frame ?? plain,
+	for (let frame = 0; frame < framesOf(job.blocks.length); frame++) {
+		const blocks = job.blocks.slice(frame * maxFrameBlocks, (frame + 1) * maxFrameBlocks);
+		const plain = plainOf(job, blocks);
+		const compressed = compress(plain);
+		const storedBytes = sealFrame(job.sealed, at, {
+			seal: { key: job.key, keyNumber: job.keyNumber, ordinal: job.firstOrdinal + frame },
+			shape: { blocks: blocks.length, compressed: compressed !== null, plainBytes: plain.length },
+			payload: compressed ?? plain,
 		});
-		stored.push({ storedBytes, compressed: frame !== null });
+		if (compressed) release(compressed);
+		stored.push({ storedBytes, compressed: compressed !== null, blocks: blocks.length });
 		at += storedBytes;
 	}
-	return { content: job.content, hashes: job.hashes, sealed: job.sealed, stored };
+	return { content: job.content, sealed: job.sealed, stored };
 }
 
+/** Blocks of a batch one after the other; copied only when they are not so already. */
+function plainOf({ content, blockSizeBytes }: SealJob, blocks: readonly number[]): Uint8Array {
+	const part = (from: number, count: number) =>
+		content.subarray(from * blockSizeBytes, (from + count) * blockSizeBytes);
+	const first = blocks[0] ?? 0;
+	if (blocks.every((block, index) => block === first + index)) return part(first, blocks.length);
+	return Buffer.concat(blocks.map((block) => part(block, 1)));
+}
+
+/** Opens each frame once, whatever is wanted of it. One that does not open takes all its blocks with it, a wrong hash only its own. */
 export function runOpen(job: OpenJob): OpenResult {
+	const { plainBytes } = job;
 	const damaged: number[] = [];
-	for (const [index, block] of job.blocks.entries()) {
-		const sealed = job.sealed.subarray(block.at, block.at + block.storedBytes);
-		const hash = job.hashes.subarray(index * hashBytes, (index + 1) * hashBytes);
-		const plain = openChecked(job, sealed, hash, block.compressed);
-		if (plain) job.content.set(plain, block.to);
-		else damaged.push(index);
+	for (const frame of job.frames) {
+		const plain = openWhole(job, job.sealed.subarray(frame.at, frame.at + frame.storedBytes), frame);
+		for (const { frameIndex, wanted } of frame.members) {
+			const hash = job.hashes.subarray(wanted * hashBytes, (wanted + 1) * hashBytes);
+			const block = plain && checkedBlock(job, plain, { frameIndex, hash });
+			if (block) job.content.set(block, wanted * plainBytes);
+			else damaged.push(wanted);
+		}
+		if (plain) release(plain);
 	}
-	return { sealed: job.sealed, content: job.content, damaged };
+	return { content: job.content, damaged };
 }
 
-/** A block's plain bytes; null when seal, compression, length or hash do not fit. Never yields more than `plainBytes`. */
+type Opener = Pick<OpenJob, "hashKey" | "plainBytes" | "keys">;
+
+/** One block out of a sealed frame; null when seal, compression, length or hash do not fit. */
 export function openChecked(
-	job: Pick<OpenJob, "hashKey" | "plainBytes" | "keys">,
+	job: Opener,
 	sealed: Uint8Array,
-	hash: Uint8Array,
-	compressed: boolean,
+	block: FramePart & { hash: Uint8Array },
 ): Uint8Array | null {
-	const key = job.keys.get(blockKeyNumber(sealed) ?? -1);
-	const payload = key && openBlock(key, sealed, { hash, compressed, plainBytes: job.plainBytes });
-	if (!payload) return null;
-	const plain = compressed ? decompress(payload, job.plainBytes) : payload;
-	if (plain?.length !== job.plainBytes) return null;
-	return hashBlock(job.hashKey, plain).equals(hash) ? plain : null;
+	const plain = openWhole(job, sealed, block);
+	return plain && checkedBlock(job, plain, block);
 }
 
-/** The block as a zstd frame (RFC 8878, level 1); null when that saves less than 5 %. */
+/** All blocks of a frame, not yet checked against their hashes. Never yields more than they have. */
+function openWhole(
+	{ keys, plainBytes }: Opener,
+	sealed: Uint8Array,
+	{ frameBlocks, compressed }: Pick<FramePart, "frameBlocks" | "compressed">,
+): Uint8Array | null {
+	const wholeBytes = frameBlocks * plainBytes;
+	const key = keys.get(frameKeyNumber(sealed) ?? -1);
+	const payload = key && openFrame(key, sealed, { blocks: frameBlocks, compressed, plainBytes: wholeBytes });
+	if (!payload) return null;
+	const plain = compressed ? decompress(payload, wholeBytes) : payload;
+	if (compressed) release(payload);
+	return plain?.length === wholeBytes ? plain : null;
+}
+
+function checkedBlock(
+	{ hashKey, plainBytes }: Opener,
+	plain: Uint8Array,
+	{ frameIndex, hash }: { frameIndex: number; hash: Uint8Array },
+): Uint8Array | null {
+	const block = plain.subarray(frameIndex * plainBytes, (frameIndex + 1) * plainBytes);
+	return hashBlock(hashKey, block).equals(hash) ? block : null;
+}
+
+/** As a zstd frame (RFC 8878, level 2); null when that saves less than 5 %. */
 export function compress(plain: Uint8Array): Buffer | null {
-	const frame = zstdCompressSync(plain, {
-		params: { [constants.ZSTD_c_compressionLevel]: 1 },
+	const compressed = zstdCompressSync(plain, {
+		params: { [constants.ZSTD_c_compressionLevel]: 2 },
 		pledgedSrcSize: plain.length,
 		chunkSize: plain.length + 1024,
 	});
-	return frame.length <= plain.length * 0.95 ? frame : null;
+	return compressed.length <= plain.length * 0.95 ? compressed : null;
 }
 
-function decompress(frame: Uint8Array, plainBytes: number): Buffer | null {
+function decompress(compressed: Uint8Array, plainBytes: number): Buffer | null {
 	try {
-		return zstdDecompressSync(frame, { maxOutputLength: plainBytes, chunkSize: plainBytes });
+		return zstdDecompressSync(compressed, { maxOutputLength: plainBytes, chunkSize: plainBytes });
 	} catch {
 		return null;
 	}

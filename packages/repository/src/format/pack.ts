@@ -1,14 +1,27 @@
 import type { KeyObject } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
-import { type BlockSeal, blockKeyNumber, blockOverheadBytes, maxOrdinal, openBlock, sealBlock } from "./block.ts";
+import {
+	type FramePart,
+	type FrameSeal,
+	type FrameShape,
+	frameKeyNumber,
+	frameOverheadBytes,
+	frameWord,
+	hasFrameLength,
+	maxFrameBlocks,
+	maxOrdinal,
+	openFrame,
+	parseFrameWord,
+	sealFrame,
+} from "./frame.ts";
 import { type PackId, packIdBytes, packKey, packKind } from "./pack-id.ts";
 import { hashBytes, type Reference } from "./reference.ts";
 import type { Sealing } from "./sealing.ts";
 
-/** A pack: header, sealed blocks one after the other, sealed directory, trailer. */
+/** A pack: header, sealed frames one after the other, sealed directory, trailer. */
 export const packHeaderBytes = 8 + packIdBytes;
 export const packTrailerBytes = 12;
-/** A directory's entry: hash, then u32 with the sealed length in the low 24 bits and "compressed" in the highest. */
+/** A directory's entry: a block's hash and its part in its frame (`frameWord`). The blocks of a frame follow one another. */
 export const directoryEntryBytes = hashBytes + 4;
 /** Blocks of one pack; keeps directories under 300 KiB. */
 export const maxPackBlocks = 8192;
@@ -18,22 +31,15 @@ export const maxPackBytes = 64 * 1024 * 1024;
 
 const headerMagic = Buffer.from("STP1", "ascii");
 const trailerMagic = Buffer.from("STPE", "ascii");
-const compressedBit = 0x8000_0000;
-const directoryHash = new Uint8Array(hashBytes);
 
-export interface DirectoryEntry {
-	hash: Uint8Array;
-	offset: number;
-	storedBytes: number;
-	compressed: boolean;
+export type DirectoryEntry = Omit<Reference, "packId">;
+
+/** Bytes around the frames of a pack that has `blocks` blocks in them. */
+export function packOverheadBytes(blocks: number): number {
+	return packHeaderBytes + frameOverheadBytes + blocks * directoryEntryBytes + packTrailerBytes;
 }
 
-/** Bytes around the blocks of a pack that has `blocks` of them. */
-export function packFrameBytes(blocks: number): number {
-	return packHeaderBytes + blockOverheadBytes + blocks * directoryEntryBytes + packTrailerBytes;
-}
-
-/** Fills one pack in `buffer`, which must hold the blocks and `packFrameBytes`. */
+/** Fills one pack in `buffer`, which must hold the frames and `packOverheadBytes`. */
 export class PackBuilder {
 	readonly packId: PackId;
 	readonly #key: KeyObject;
@@ -62,44 +68,42 @@ export class PackBuilder {
 
 	/** Of what `finish` would return now. */
 	get sizeBytes(): number {
-		return this.#at - packHeaderBytes + packFrameBytes(this.blocks);
+		return this.#at - packHeaderBytes + packOverheadBytes(this.blocks);
 	}
 
-	/** Keys and numbers for `count` blocks that are sealed elsewhere and then given to `append`. */
-	reserve(count: number): BlockSeal {
+	/** Keys and numbers for `count` frames that are sealed elsewhere and then given to `append`. */
+	reserve(count: number): FrameSeal {
 		const ordinal = this.#nextOrdinal;
 		this.#nextOrdinal += count;
 		if (this.#nextOrdinal >= maxOrdinal) throw new SternaError("internal", "a pack has no more ordinals");
 		return { key: this.#key, keyNumber: this.#keyNumber, ordinal };
 	}
 
-	/** Takes a block that was sealed with a reserved number. */
-	append(hash: Uint8Array, sealed: Uint8Array, compressed: boolean): Reference {
+	/** Takes a frame that was sealed with a reserved number; `hashes` of its blocks. */
+	append(hashes: readonly Uint8Array[], sealed: Uint8Array, compressed: boolean): Reference[] {
 		this.#buffer.set(sealed, this.#at);
-		return this.#entered(hash, sealed.length, compressed);
+		return this.#entered(hashes, sealed.length, compressed);
 	}
 
-	/** Seals a payload (plain, or its zstd frame) and takes it. */
-	seal(hash: Uint8Array, payload: Uint8Array, block: { compressed: boolean; plainBytes: number }): Reference {
-		const storedBytes = sealBlock(this.#buffer, this.#at, { ...block, seal: this.reserve(1), hash, payload });
-		return this.#entered(hash, storedBytes, block.compressed);
+	/** Seals the payload of a frame (plain, or zstd's frame of it) and takes it. `plainBytes`: of all its blocks together. */
+	seal(hashes: readonly Uint8Array[], payload: Uint8Array, shape: Omit<FrameShape, "blocks">): Reference[] {
+		const frame = { seal: this.reserve(1), shape: { ...shape, blocks: hashes.length }, payload };
+		return this.#entered(hashes, sealFrame(this.#buffer, this.#at, frame), shape.compressed);
 	}
 
 	/** The whole pack: a view of the buffer. */
 	finish(): Uint8Array {
 		const directory = new Uint8Array(this.blocks * directoryEntryBytes);
 		const numbers = new DataView(directory.buffer);
-		for (const [index, { hash, storedBytes, compressed }] of this.#directory.entries()) {
+		for (const [index, entry] of this.#directory.entries()) {
 			const at = index * directoryEntryBytes;
-			directory.set(hash, at);
-			numbers.setUint32(at + hashBytes, (storedBytes | (compressed ? compressedBit : 0)) >>> 0, true);
+			directory.set(entry.hash, at);
+			numbers.setUint32(at + hashBytes, frameWord(entry), true);
 		}
 		const directoryAt = this.#at;
-		this.#at += sealBlock(this.#buffer, directoryAt, {
+		this.#at += sealFrame(this.#buffer, directoryAt, {
 			seal: { key: this.#key, keyNumber: this.#keyNumber, ordinal: maxOrdinal },
-			hash: directoryHash,
-			compressed: false,
-			plainBytes: directory.length,
+			shape: directoryShape(directory.length),
 			payload: directory,
 		});
 		const trailer = new DataView(this.#buffer.buffer, this.#buffer.byteOffset + this.#at, packTrailerBytes);
@@ -109,17 +113,25 @@ export class PackBuilder {
 		return this.#buffer.subarray(0, this.#at + packTrailerBytes);
 	}
 
-	#entered(hash: Uint8Array, storedBytes: number, compressed: boolean): Reference {
-		const offset = this.#at;
-		this.#directory.push({ hash, offset, storedBytes, compressed });
+	#entered(hashes: readonly Uint8Array[], storedBytes: number, compressed: boolean): Reference[] {
+		if (hashes.length < 1 || hashes.length > maxFrameBlocks) {
+			throw new SternaError("internal", `a frame of ${hashes.length} blocks cannot be`);
+		}
+		const frame = { offset: this.#at, storedBytes, compressed, frameBlocks: hashes.length };
+		const entries = hashes.map((hash, frameIndex) => ({ hash, ...frame, frameIndex }));
+		this.#directory.push(...entries);
 		this.#at += storedBytes;
-		return { hash, packId: this.packId, offset, storedBytes, compressed };
+		return entries.map((entry) => ({ ...entry, packId: this.packId }));
 	}
+}
+
+function directoryShape(plainBytes: number): FrameShape {
+	return { blocks: 0, compressed: false, plainBytes };
 }
 
 /** Where the directory of a pack is, from the pack's last bytes. @throws {SternaError} `invalid` naming the pack. */
 export function parseTrailer(packId: PackId, packBytes: number, tail: Uint8Array): { offset: number; length: number } {
-	if (packBytes > maxPackBytes || packBytes < packFrameBytes(0) || tail.length < packTrailerBytes) {
+	if (packBytes > maxPackBytes || packBytes < packOverheadBytes(0) || tail.length < packTrailerBytes) {
 		throw damaged(packId, `it has ${packBytes} bytes, which no pack has`);
 	}
 	const trailer = Buffer.from(tail.buffer, tail.byteOffset + tail.length - packTrailerBytes, packTrailerBytes);
@@ -128,36 +140,57 @@ export function parseTrailer(packId: PackId, packBytes: number, tail: Uint8Array
 	if (offset < packHeaderBytes || offset + length + packTrailerBytes !== packBytes) {
 		throw damaged(packId, "its directory is not where its end says");
 	}
-	if (length < blockOverheadBytes || (length - blockOverheadBytes) % directoryEntryBytes !== 0) {
+	if (length < frameOverheadBytes || (length - frameOverheadBytes) % directoryEntryBytes !== 0) {
 		throw damaged(packId, "its directory has a length that none has");
 	}
 	return { offset, length };
 }
 
-/** What a pack holds, in order. `sealed`: the bytes that `parseTrailer` named. @throws {SternaError} `invalid` naming the pack. */
+/**
+ * What a pack holds, in order.
+ * @param sealed the bytes that `parseTrailer` named, and their `offset`
+ * @param plainBytes of one block of this pack
+ * @throws {SternaError} `invalid` naming the pack when the seal does not fit, or frames are described that cannot be.
+ */
 export function parseDirectory(
 	packId: PackId,
 	sealing: Sealing,
-	sealed: Uint8Array,
-	directoryOffset: number,
+	{ sealed, offset: directoryOffset, plainBytes }: { sealed: Uint8Array; offset: number; plainBytes: number },
 ): DirectoryEntry[] {
-	const plainBytes = sealed.length - blockOverheadBytes;
-	if (plainBytes === 0) return [];
-	const keyNumber = blockKeyNumber(sealed);
+	const directoryBytes = sealed.length - frameOverheadBytes;
+	if (directoryBytes === 0) return [];
+	const keyNumber = frameKeyNumber(sealed);
 	const key = keyNumber === null ? null : sealing.packKey(packId, keyNumber);
-	const directory = key && openBlock(key, sealed, { hash: directoryHash, compressed: false, plainBytes });
-	if (!directory || directory.length !== plainBytes) throw damaged(packId, "the seal of its directory does not fit");
+	const directory = key && openFrame(key, sealed, directoryShape(directoryBytes));
+	if (!directory || directory.length !== directoryBytes)
+		throw damaged(packId, "the seal of its directory does not fit");
 	const entries: DirectoryEntry[] = [];
 	let offset = packHeaderBytes;
-	for (let at = 0; at < directory.length; at += directoryEntryBytes) {
-		const lengthAndFlags = directory.readUInt32LE(at + hashBytes);
-		const storedBytes = lengthAndFlags & 0x00ff_ffff;
-		const hash = new Uint8Array(directory.subarray(at, at + hashBytes));
-		entries.push({ hash, offset, storedBytes, compressed: (lengthAndFlags & compressedBit) !== 0 });
-		offset += storedBytes;
+	for (let at = 0; at < directory.length; ) {
+		const frame = firstOfFrame(packId, directory.readUInt32LE(at + hashBytes), plainBytes);
+		if (at + frame.frameBlocks * directoryEntryBytes > directory.length) {
+			throw damaged(packId, "its directory lacks blocks of its last frame");
+		}
+		for (let frameIndex = 0; frameIndex < frame.frameBlocks; frameIndex++, at += directoryEntryBytes) {
+			const part = { ...frame, frameIndex };
+			if (directory.readUInt32LE(at + hashBytes) !== frameWord(part)) {
+				throw damaged(packId, `the blocks of the frame at ${offset} say different things of it in its directory`);
+			}
+			entries.push({ hash: new Uint8Array(directory.subarray(at, at + hashBytes)), offset, ...part });
+		}
+		offset += frame.storedBytes;
 	}
 	if (offset !== directoryOffset) throw damaged(packId, "its directory does not describe its blocks");
 	return entries;
+}
+
+/** A frame as its first block describes it. */
+function firstOfFrame(packId: PackId, word: number, plainBytes: number): FramePart {
+	const part = parseFrameWord(word);
+	if (part?.frameIndex !== 0) throw damaged(packId, "a frame in its directory does not begin with its first block");
+	if (part.frameBlocks > 1 && packKind(packId) === "tree") throw damaged(packId, "it has nodes that share a frame");
+	if (!hasFrameLength(part, plainBytes)) throw damaged(packId, "a frame in its directory has a length that none has");
+	return part;
 }
 
 /** @throws {SternaError} `invalid` when the first bytes are not those of this pack. */

@@ -1,12 +1,10 @@
-import type { KeyObject } from "node:crypto";
-import { blockKeyNumber } from "../format/block.ts";
-import { hashBytes } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
+import { frameName, openBlocks } from "./open-blocks.ts";
 import { type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
 
-/** Blocks that were read and checked, in the order of the disk, one after the other in `content`. */
+/** Blocks that were read and checked, in the order of the disk, one after the other in `content`: give it back to the codec. */
 export interface FetchedBlocks {
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	blocks: number[];
 }
 
@@ -20,20 +18,15 @@ export interface Fetched {
 /**
  * Reads, opens and checks the blocks of one planned read. What is not found, or not as it was written, is looked for where a
  * compaction has put it.
- * @param buffer gives room for the plain blocks
  * @throws {SternaError} those of the storage: out of reach is no damage.
  */
-export async function fetchBlocks(
-	opened: Opened,
-	read: PlannedRead,
-	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
-): Promise<Fetched> {
+export async function fetchBlocks(opened: Opened, read: PlannedRead): Promise<Fetched> {
 	const fetched: Fetched = { pieces: [], damaged: [] };
 	// Where a note leads to may have been compacted since the note was read: so each place is followed until none leads on.
 	for (let reads = [read]; reads.length > 0; ) {
 		const elsewhere: WantedBlock[] = [];
 		for (const planned of reads) {
-			const { pieces, damaged } = await fetchPlaced(opened, planned, buffer);
+			const { pieces, damaged } = await fetchPlaced(opened, planned);
 			fetched.pieces.push(...pieces);
 			for (const lost of damaged) {
 				const moved = await opened.packs.moved(lost.reference);
@@ -46,54 +39,34 @@ export async function fetchBlocks(
 	return fetched;
 }
 
-async function fetchPlaced(
-	opened: Opened,
-	{ packId, offset, length, wanted }: PlannedRead,
-	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
-): Promise<Fetched> {
+async function fetchPlaced(opened: Opened, { packId, offset, length, wanted }: PlannedRead): Promise<Fetched> {
 	const bytes = await opened.packs.range(packId, offset, length);
 	if (typeof bytes === "string") {
-		// One block at the end of a truncated pack must not take its neighbours with it.
-		if (bytes === "truncated" && wanted.length > 1) return fetchSingly(opened, wanted, buffer);
+		const frames = [...Map.groupBy(wanted, ({ reference }) => frameName(reference)).values()];
+		// One frame at the end of a truncated pack must not take its neighbours with it.
+		if (bytes === "truncated" && frames.length > 1) return fetchSingly(opened, frames);
 		return { pieces: [], damaged: wanted };
 	}
-	const { sealing, config, codec } = opened;
-	const size = config.blockSizeBytes;
-	const keys = new Map<number, KeyObject>();
-	const hashes = new Uint8Array(wanted.length * hashBytes);
-	const blocks = wanted.map(({ reference }, index) => {
-		const at = reference.offset - offset;
-		const keyNumber = blockKeyNumber(bytes.subarray(at, at + reference.storedBytes));
-		const key = keyNumber === null || keys.has(keyNumber) ? null : sealing.packKey(packId, keyNumber);
-		if (keyNumber !== null && key) keys.set(keyNumber, key);
-		hashes.set(reference.hash, index * hashBytes);
-		return { at, storedBytes: reference.storedBytes, compressed: reference.compressed, to: index * size };
-	});
-	const common = { hashKey: sealing.hashKey, plainBytes: size, keys };
-	const room = buffer(wanted.length * size);
-	const job = { is: "open" as const, ...common, sealed: owned(bytes), blocks, hashes, content: room };
-	const { content, damaged } = await codec.open(job);
-	if (damaged.length === 0) return { pieces: [{ content, blocks: wanted.map(({ block }) => block) }], damaged: [] };
-	const bad = new Set(damaged);
+	const size = opened.config.blockSizeBytes;
+	const references = wanted.map(({ reference }) => reference);
+	const room = opened.codec.room(wanted.length * size);
+	const { content, damaged } = await openBlocks(opened, packId, { bytes: owned(bytes), offset }, references, room);
+	if (damaged.size === 0) return { pieces: [{ content, blocks: wanted.map(({ block }) => block) }], damaged: [] };
 	const pieces = wanted.flatMap(({ block }, index) =>
-		bad.has(index) ? [] : [{ content: content.slice(index * size, (index + 1) * size), blocks: [block] }],
+		damaged.has(index) ? [] : [{ content: content.slice(index * size, (index + 1) * size), blocks: [block] }],
 	);
-	return { pieces, damaged: wanted.filter((_, index) => bad.has(index)) };
+	opened.codec.giveBack(content);
+	return { pieces, damaged: wanted.filter((_, index) => damaged.has(index)) };
 }
 
-async function fetchSingly(
-	opened: Opened,
-	wanted: readonly WantedBlock[],
-	buffer: (lengthBytes: number) => Uint8Array<ArrayBuffer>,
-): Promise<Fetched> {
+/** Each frame in a read of its own. */
+async function fetchSingly(opened: Opened, frames: readonly WantedBlock[][]): Promise<Fetched> {
 	const fetched: Fetched = { pieces: [], damaged: [] };
-	for (const each of wanted) {
-		const { packId, offset, storedBytes } = each.reference;
-		const { pieces, damaged } = await fetchPlaced(
-			opened,
-			{ packId, offset, length: storedBytes, wanted: [each] },
-			buffer,
-		);
+	for (const wanted of frames) {
+		const reference = wanted[0]?.reference;
+		if (!reference) continue;
+		const { packId, offset, storedBytes } = reference;
+		const { pieces, damaged } = await fetchPlaced(opened, { packId, offset, length: storedBytes, wanted });
 		fetched.pieces.push(...pieces);
 		fetched.damaged.push(...damaged);
 	}
@@ -101,7 +74,7 @@ async function fetchSingly(
 }
 
 /** Bytes that may travel to a thread: what a storage returns is the caller's, but may be part of something larger. */
-function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+function owned(bytes: Uint8Array): Uint8Array {
 	const { buffer } = bytes;
 	const whole = buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength;
 	return whole ? new Uint8Array(buffer) : new Uint8Array(bytes);

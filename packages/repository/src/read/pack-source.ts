@@ -1,11 +1,12 @@
 import { SternaError } from "@sterna/shared/errors";
-import { decodeForwarding, type Forwarding } from "../format/forwarding.ts";
+import { decodeForwarding, type Forwarding, placeKey } from "../format/forwarding.ts";
 import { type DirectoryEntry, packTrailerBytes, parseDirectory, parseTrailer } from "../format/pack.ts";
 import { type PackId, packKey } from "../format/pack-id.ts";
 import { movedKey } from "../format/records.ts";
 import type { Reference } from "../format/reference.ts";
 import type { Sealing } from "../format/sealing.ts";
 import type { Storage } from "../storage.ts";
+import { plainBytesOf } from "../tree/geometry.ts";
 
 /** Why bytes of a pack cannot be had although the storage answers. */
 export type PackDamage = "missing" | "truncated";
@@ -18,11 +19,13 @@ const maxHops = 32;
 export class PackSource {
 	readonly #storage: Storage;
 	readonly #sealing: Sealing;
+	readonly #blockSizeBytes: number;
 	readonly #notes = new Map<PackId, Forwarding>();
 
-	constructor(storage: Storage, sealing: Sealing) {
+	constructor(storage: Storage, sealing: Sealing, blockSizeBytes: number) {
 		this.#storage = storage;
 		this.#sealing = sealing;
+		this.#blockSizeBytes = blockSizeBytes;
 	}
 
 	/** Bytes [offset, offset + length) of a pack. @throws {SternaError} those of the storage: out of reach is no damage. */
@@ -47,16 +50,17 @@ export class PackSource {
 			length + packTrailerBytes <= tailBytes
 				? tail.subarray(tailBytes - packTrailerBytes - length, tailBytes - packTrailerBytes)
 				: await this.#storage.get(key, { offset, length });
-		return parseDirectory(packId, this.#sealing, sealed, offset);
+		const plainBytes = plainBytesOf(packId, this.#blockSizeBytes);
+		return parseDirectory(packId, this.#sealing, { sealed, offset, plainBytes });
 	}
 
 	/** Where the block is after compactions; null when no note tells of it: it is where the reference says, or lost. */
 	async moved(reference: Reference): Promise<Reference | null> {
 		let found: Reference | null = null;
 		for (let hop = 0, from = reference; hop < maxHops; hop++) {
-			const to = (await this.#note(from.packId))?.get(from.offset);
+			const to = (await this.#note(from.packId))?.get(placeKey(from));
 			if (!to) return found;
-			from = found = { ...from, packId: to.packId, offset: to.offset };
+			from = found = { hash: from.hash, ...to };
 		}
 		throw new SternaError("invalid", `the notes of compacted packs lead in a circle, beginning at ${reference.packId}`);
 	}

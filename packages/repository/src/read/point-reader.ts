@@ -11,6 +11,7 @@ import { NodeSource } from "../tree/node-source.ts";
 import { TreeReader } from "../tree/tree-reader.ts";
 import { fetchBlocks } from "./block-fetch.ts";
 import { type Hold, holdPoint, isFreed } from "./hold.ts";
+import { frameName } from "./open-blocks.ts";
 import { readVisiblePoint } from "./points.ts";
 import { planReads, type WantedBlock } from "./read-plan.ts";
 import { addWanted, restoreVolume } from "./restore.ts";
@@ -67,10 +68,15 @@ class OpenPoint implements PointReader {
 			result.set(plain.subarray(from - block * size, to - block * size), from - offset);
 		};
 		const wanted: WantedBlock[] = [];
+		const around: WantedBlock[] = [];
 		const [first, end] = [Math.floor(offset / size), Math.ceil((offset + lengthBytes) / size)];
 		await this.#explaining(volume, first, end, async () => {
 			for await (const { from, to, leaf } of volume.tree.leaves(first, end)) {
-				if (leaf) addWanted(wanted, leaf, from, to);
+				if (!leaf) continue;
+				addWanted(wanted, leaf, from, to);
+				const leafStart = Math.floor(from / fanout) * fanout;
+				addWanted(around, leaf, leafStart, from);
+				addWanted(around, leaf, to, leafStart + fanout);
 			}
 		});
 		const missing = wanted.filter(({ block }) => {
@@ -79,15 +85,18 @@ class OpenPoint implements PointReader {
 			return !kept;
 		});
 		await Promise.all(
-			planReads(missing, size).map(async (planned) => {
-				const { pieces, damaged } = await fetchBlocks(this.#opened, planned, (bytes) => new Uint8Array(bytes));
+			planReads([...missing, ...this.#alongWith(missing, around, volumeId)], size).map(async (planned) => {
+				const fetched = await fetchBlocks(this.#opened, planned);
+				const { pieces } = fetched;
+				const damaged = fetched.damaged.filter(({ block }) => block >= first && block < end);
 				if (damaged.length > 0) throw await this.#missing(this.#damaged(volume, damaged));
 				for (const { content, blocks } of pieces) {
 					for (const [index, block] of blocks.entries()) {
 						const plain = content.subarray(index * size, (index + 1) * size);
-						place(block, plain);
+						if (block >= first && block < end) place(block, plain);
 						this.#keep(`${volumeId} ${block}`, plain);
 					}
+					this.#opened.codec.giveBack(content);
 				}
 			}),
 		);
@@ -172,6 +181,14 @@ class OpenPoint implements PointReader {
 			(Math.max(...numbers) + 1) * size,
 			this.point,
 		);
+	}
+
+	/** Neighbours that are opened anyway, in the frames of what is missing: who reads on finds them kept. */
+	#alongWith(missing: readonly WantedBlock[], around: readonly WantedBlock[], volumeId: VolumeId): WantedBlock[] {
+		if (missing.length === 0) return [];
+		const nameOf = ({ reference }: WantedBlock) => `${reference.packId} ${frameName(reference)}`;
+		const frames = new Set(missing.map(nameOf));
+		return around.filter((each) => frames.has(nameOf(each)) && !this.#kept.has(`${volumeId} ${each.block}`));
 	}
 
 	#keptBlock(name: string): Uint8Array | undefined {

@@ -5,7 +5,7 @@ import type { UpkeepOptions } from "../repository.ts";
 import { fanout } from "../tree/geometry.ts";
 import type { TreeReader } from "../tree/tree-reader.ts";
 import { type FetchedBlocks, fetchBlocks } from "./block-fetch.ts";
-import { maxReadBytes, type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
+import { type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
 
 /** Reads are planned over so much of the disk at once: blocks of one pack that lie apart on it are still read together. */
 const windowBytes = 64 * 1024 * 1024;
@@ -22,11 +22,7 @@ export async function restoreVolume(
 	{ signal, onProgress, damaged }: UpkeepOptions & { damaged: (blocks: readonly WantedBlock[]) => SternaError },
 ): Promise<void> {
 	const { blockSizeBytes } = opened.config;
-	const spare: Uint8Array<ArrayBuffer>[] = [];
-	const buffer = (lengthBytes: number) => {
-		const kept = lengthBytes <= maxReadBytes ? spare.pop() : undefined;
-		return (kept ?? new Uint8Array(Math.max(maxReadBytes, lengthBytes))).subarray(0, lengthBytes);
-	};
+	const { codec } = opened;
 	const totalBytes = tree.blocks * blockSizeBytes;
 	let doneBytes = 0;
 	const done = (blocks: number) => {
@@ -37,11 +33,11 @@ export async function restoreVolume(
 	let failure: unknown;
 
 	async function carryOut(read: PlannedRead): Promise<void> {
-		const fetched = await fetchBlocks(opened, read, buffer);
+		const fetched = await fetchBlocks(opened, read);
 		if (fetched.damaged.length > 0) throw damaged(fetched.damaged);
 		for (const piece of fetched.pieces) {
 			await handOut(piece, blockSizeBytes, sink);
-			if (piece.content.buffer.byteLength === maxReadBytes) spare.push(new Uint8Array(piece.content.buffer));
+			codec.giveBack(piece.content);
 		}
 		done(read.wanted.length);
 	}
@@ -75,7 +71,7 @@ export async function restoreVolume(
 	if (failure) throw failure;
 }
 
-/** Adds the blocks [from, to) of a leaf. Returns how many of them are zeros. */
+/** Adds the blocks [from, to) of a leaf. Returns how many of them are zeros. @throws {SternaError} `invalid`, see `readReference`. */
 export function addWanted(wanted: WantedBlock[], leaf: Uint8Array, from: number, to: number): number {
 	let zeros = 0;
 	for (let block = from; block < to; block++) {

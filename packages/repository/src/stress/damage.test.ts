@@ -87,7 +87,7 @@ test("each of 1,000 flipped bits, truncations, swaps and deletions is found by o
 	const missed: string[] = [];
 	for (let round = 0; round < 1000; round++) {
 		const copy = copyOf(storage);
-		const opened = { ...parts, storage: copy, packs: new PackSource(copy, parts.sealing) };
+		const opened = { ...parts, storage: copy, packs: new PackSource(copy, parts.sealing, blockSizeBytes) };
 		const { hurt, what } = damageOne(random, copy, keys);
 		const { damages } = await scrub(opened, options);
 		const isNamed = damages.some(({ object }) => hurt.includes(object)) || (hurt.length === 1 && damages.length > 0);
@@ -134,6 +134,7 @@ test("damage is named to the guest, the disk and its bytes; the next backup heal
 	const second = await backUp(repository, { volumeId, content, parentPointId: first.pointId, changed: () => false });
 	const pack = [...storage.objects.keys()].find((key) => packIdOfKey(key)?.charAt(16).match(/[0-7]/));
 	const spoiled = Uint8Array.from(storage.objects.get(pack ?? "") ?? []);
+	// In the first frame: four blocks.
 	spoiled[100] = (spoiled[100] ?? 0) ^ 1;
 	storage.objects.set(pack ?? "", spoiled);
 
@@ -144,7 +145,7 @@ test("damage is named to the guest, the disk and its bytes; the next backup heal
 	expect(damages[0]?.points[0]).toMatchObject({
 		guestName: "web-1",
 		volumeId,
-		ranges: [{ from: 0, to: blockSizeBytes }],
+		ranges: [{ from: 0, to: 4 * blockSizeBytes }],
 	});
 
 	expect(await repository.damagedVolumes(second.pointId)).toEqual([volumeId]);

@@ -157,7 +157,7 @@ export class World {
 			config,
 			sealing,
 			codec: inlineCodec(),
-			packs: new PackSource(storage, sealing),
+			packs: new PackSource(storage, sealing, config.blockSizeBytes),
 			repositoryKey: this.#repositoryKey,
 		};
 	}

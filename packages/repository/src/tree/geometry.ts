@@ -1,10 +1,16 @@
 import { SternaError } from "@sterna/shared/errors";
+import { type PackId, packKind } from "../format/pack-id.ts";
 import { isHole, referenceBytes } from "../format/reference.ts";
 
 /** References of one node. */
 export const fanout = 32;
 /** A node's plain bytes: always all its references, holes included. */
 export const nodeBytes = fanout * referenceBytes;
+
+/** Plain bytes of what a pack holds: nodes, or blocks of disks. */
+export function plainBytesOf(packId: PackId, blockSizeBytes: number): number {
+	return packKind(packId) === "tree" ? nodeBytes : blockSizeBytes;
+}
 
 /** Blocks under one reference that stands in a node of this level; level 1 are the leaves, whose references are blocks. */
 export function spanBlocks(level: number): number {

@@ -1,6 +1,6 @@
 import { SternaError } from "@sterna/shared/errors";
 import { openChecked } from "../codec/jobs.ts";
-import { blockKeyNumber } from "../format/block.ts";
+import { frameKeyNumber } from "../format/frame.ts";
 import { packKey } from "../format/pack-id.ts";
 import type { Reference } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
@@ -33,15 +33,16 @@ export class NodeSource {
 	}
 
 	async #tryRead(reference: Reference): Promise<Uint8Array | null> {
-		const sealed = await this.#sealed(reference);
+		// Nodes are sealed one by one.
+		const sealed = reference.frameBlocks === 1 ? await this.#sealed(reference) : null;
 		if (!sealed) return null;
 		const { sealing } = this.#opened;
-		const keyNumber = blockKeyNumber(sealed) ?? -1;
+		const keyNumber = frameKeyNumber(sealed) ?? -1;
 		const key = sealing.packKey(reference.packId, keyNumber);
 		if (!key) return null;
 		const keys = new Map([[keyNumber, key]]);
 		const job = { hashKey: sealing.hashKey, plainBytes: nodeBytes, keys };
-		return openChecked(job, sealed, reference.hash, reference.compressed);
+		return openChecked(job, sealed, reference);
 	}
 
 	/** Null when the pack ends before, or is gone. */

@@ -1,40 +1,50 @@
+import { type FramePart, maxFrameBlocks } from "../format/frame.ts";
 import type { PackId } from "../format/pack-id.ts";
-import type { Reference } from "../format/reference.ts";
 
 /** A block in its pack. */
 export interface Place {
+	/** Of its frame. */
 	offset: number;
-	storedBytes: number;
+	frameIndex: number;
+	/** The block's share of its frame's bytes, so that the shares of all its blocks are the frame; rounded up to 16 bytes. */
+	shareBytes: number;
 }
 
-/** An offset is below 2^32, a length below 2^20: together they fit into what a double holds exactly. */
-const lengthFactor = 2 ** 20;
+const shareUnitBytes = 16;
+/** Shares in 17 bits: a block of 1 MiB, sealed alone. With 32 bits of offset and 2 of index a double holds them exactly. */
+const maxShares = 2 ** 17;
 const firstPlaces = 16;
 
 /** Which places of which packs are needed. Eight bytes a block: 128 MiB for 1 TiB of blocks of 64 KiB. */
 export class LiveBlocks {
 	readonly #packs = new Map<PackId, Places>();
 
-	add({ packId, offset, storedBytes }: Pick<Reference, "packId" | "offset" | "storedBytes">): void {
+	add({ packId, offset, storedBytes, frameBlocks, frameIndex }: FramePart & { packId: PackId; offset: number }): void {
 		let places = this.#packs.get(packId);
 		if (!places) {
 			places = new Places();
 			this.#packs.set(packId, places);
 		}
-		places.add(offset * lengthFactor + storedBytes);
+		const shares = Math.min(Math.ceil(storedBytes / frameBlocks / shareUnitBytes), maxShares - 1);
+		places.add((offset * maxFrameBlocks + frameIndex) * maxShares + shares);
 	}
 
-	/** Needed places of a pack, by offset; empty when nothing needs the pack. */
+	/** Needed places of a pack, by offset and index; empty when nothing needs the pack. */
 	of(packId: PackId): Place[] {
 		const values = this.#packs.get(packId)?.sorted() ?? [];
-		return Array.from(values, (value) => ({
-			offset: Math.floor(value / lengthFactor),
-			storedBytes: value % lengthFactor,
-		}));
+		return Array.from(values, (value) => {
+			const place = Math.floor(value / maxShares);
+			return {
+				offset: Math.floor(place / maxFrameBlocks),
+				frameIndex: place % maxFrameBlocks,
+				shareBytes: (value % maxShares) * shareUnitBytes,
+			};
+		});
 	}
 
+	/** Of a frame that is needed in part only what is needed counts: its dead blocks are what moving it saves. */
 	bytes(packId: PackId): number {
-		return this.of(packId).reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+		return this.of(packId).reduce((sum, { shareBytes }) => sum + shareBytes, 0);
 	}
 
 	packs(): PackId[] {

@@ -1,4 +1,4 @@
-import { decodeForwarding, type Forwarding } from "../format/forwarding.ts";
+import { decodeForwarding, type Forwarding, placeKey } from "../format/forwarding.ts";
 import type { Manifest } from "../format/manifest.ts";
 import type { PackId } from "../format/pack-id.ts";
 import { movedKey, movedPrefix, packIdUnder } from "../format/records.ts";
@@ -62,10 +62,10 @@ function follow(live: LiveBlocks, notes: Map<PackId, Forwarding>): void {
 		const note = notes.get(packId);
 		if (!note) continue;
 		const targets = new Set<PackId>();
-		for (const { offset, storedBytes } of live.of(packId)) {
-			const to = note.get(offset);
+		for (const place of live.of(packId)) {
+			const to = note.get(placeKey(place));
 			if (!to) continue;
-			live.add({ ...to, storedBytes });
+			live.add(to);
 			targets.add(to.packId);
 		}
 		waiting.push(...targets);

@@ -1,6 +1,6 @@
-import type { KeyObject } from "node:crypto";
 import { SternaError } from "@sterna/shared/errors";
-import { blockKeyNumber } from "../format/block.ts";
+import { placeKey } from "../format/forwarding.ts";
+import { frameKeyNumber, frameWord, maxFrameBlocks } from "../format/frame.ts";
 import {
 	checkHeader,
 	type DirectoryEntry,
@@ -9,10 +9,11 @@ import {
 	parseDirectory,
 	parseTrailer,
 } from "../format/pack.ts";
-import { type PackId, packKey, packKind } from "../format/pack-id.ts";
-import { hashBytes, type Reference } from "../format/reference.ts";
+import { type PackId, packKey } from "../format/pack-id.ts";
+import type { Reference } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
-import { nodeBytes } from "../tree/geometry.ts";
+import { openBlocks } from "../read/open-blocks.ts";
+import { plainBytesOf } from "../tree/geometry.ts";
 import { nullIfGone } from "./small-object.ts";
 
 /** Plain bytes that are opened at once. */
@@ -25,7 +26,7 @@ export interface PackHealth {
 	text: string | null;
 	/** Hashes of blocks that are damaged, as far as its directory tells. */
 	damaged: Uint8Array[];
-	/** Whether the block is there and was opened; `unknown` when the directory cannot be read: then only a try tells. */
+	/** Whether the block is there, as the reference says, and was opened; `unknown` when the directory cannot be read: then only a try tells. */
 	holds(reference: Reference): "yes" | "no" | "unknown";
 }
 
@@ -38,8 +39,9 @@ export async function examinePack(opened: Opened, packId: PackId): Promise<PackH
 		checkHeader(packId, bytes.subarray(0, packHeaderBytes));
 		const { offset, length } = parseTrailer(packId, bytes.length, bytes.subarray(-packTrailerBytes));
 		const directory = bytes.subarray(offset, offset + length);
-		entries = parseDirectory(packId, opened.sealing, directory, offset);
-		if (blockKeyNumber(directory) !== bytes[keyNumberAt])
+		const plainBytes = plainBytesOf(packId, opened.config.blockSizeBytes);
+		entries = parseDirectory(packId, opened.sealing, { sealed: directory, offset, plainBytes });
+		if (frameKeyNumber(directory) !== bytes[keyNumberAt])
 			throw new SternaError("invalid", "its header names another key");
 	} catch (error) {
 		if (!(error instanceof SternaError) || error.code !== "invalid") throw error;
@@ -47,14 +49,16 @@ export async function examinePack(opened: Opened, packId: PackId): Promise<PackH
 	}
 	const damaged = await openAll(opened, packId, bytes, entries);
 	const good = entries.filter((_, index) => !damaged.has(index));
-	const offsets = Uint32Array.from(good, ({ offset }) => offset);
+	const places = Float64Array.from(good, placeKey);
+	const words = Uint32Array.from(good, frameWord);
 	const heads = Uint32Array.from(good, ({ hash }) => headOf(hash));
 	return {
 		text: damaged.size === 0 ? null : `${damaged.size} of its ${entries.length} blocks are not as they were written`,
 		damaged: entries.filter((_, index) => damaged.has(index)).map(({ hash }) => hash),
-		holds: ({ offset, hash }) => {
-			const index = indexOf(offsets, offset);
-			return index !== null && heads[index] === headOf(hash) ? "yes" : "no";
+		holds: (reference) => {
+			const index = indexOf(places, placeKey(reference));
+			if (index === null || words[index] !== frameWord(reference)) return "no";
+			return heads[index] === headOf(reference.hash) ? "yes" : "no";
 		},
 	};
 }
@@ -66,27 +70,19 @@ async function openAll(
 	bytes: Uint8Array,
 	entries: readonly DirectoryEntry[],
 ): Promise<Set<number>> {
-	const { sealing, config, codec } = opened;
-	const plainBytes = packKind(packId) === "tree" ? nodeBytes : config.blockSizeBytes;
-	const perBatch = Math.max(1, Math.floor(batchBytes / plainBytes));
+	const plainBytes = plainBytesOf(packId, opened.config.blockSizeBytes);
+	const perBatch = Math.max(maxFrameBlocks, Math.floor(batchBytes / plainBytes));
 	const damaged = new Set<number>();
-	for (let first = 0; first < entries.length; first += perBatch) {
-		const batch = entries.slice(first, first + perBatch);
-		const from = batch[0]?.offset ?? 0;
+	for (let first = 0, next = 0; first < entries.length; first = next) {
+		next = Math.min(first + perBatch, entries.length);
+		// Whole frames only: the last may begin in this batch and end behind it. It has 4 blocks at most, a batch as many at least.
+		next -= entries[next]?.frameIndex ?? 0;
+		const batch = entries.slice(first, next);
+		const offset = batch[0]?.offset ?? 0;
 		const last = batch.at(-1);
-		const sealed = new Uint8Array(bytes.subarray(from, last ? last.offset + last.storedBytes : from));
-		const keys = new Map<number, KeyObject>();
-		const hashes = new Uint8Array(batch.length * hashBytes);
-		const blocks = batch.map(({ offset, storedBytes, compressed, hash }, index) => {
-			const keyNumber = blockKeyNumber(bytes.subarray(offset, offset + storedBytes)) ?? -1;
-			const key = keys.has(keyNumber) ? null : sealing.packKey(packId, keyNumber);
-			if (key) keys.set(keyNumber, key);
-			hashes.set(hash, index * hashBytes);
-			return { at: offset - from, storedBytes, compressed, to: index * plainBytes };
-		});
-		const content = new Uint8Array(batch.length * plainBytes);
-		const common = { hash: config.hash, hashKey: sealing.hashKey, plainBytes, keys };
-		const result = await codec.open({ is: "open", ...common, sealed, blocks, hashes, content });
+		const sealed = new Uint8Array(bytes.subarray(offset, last ? last.offset + last.storedBytes : offset));
+		const room = new Uint8Array(batch.length * plainBytes);
+		const result = await openBlocks(opened, packId, { bytes: sealed, offset }, batch, room);
 		for (const index of result.damaged) damaged.add(first + index);
 	}
 	return damaged;
@@ -97,7 +93,7 @@ function headOf(hash: Uint8Array): number {
 }
 
 /** Where a number stands in a rising list; null when it does not. */
-function indexOf(rising: Uint32Array, wanted: number): number | null {
+function indexOf(rising: Float64Array, wanted: number): number | null {
 	let [low, high] = [0, rising.length - 1];
 	while (low <= high) {
 		const middle = (low + high) >> 1;

@@ -1,7 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import type { PointId } from "@sterna/shared/ids";
 import { openChecked } from "../codec/jobs.ts";
-import { blockKeyNumber } from "../format/block.ts";
+import { frameKeyNumber } from "../format/frame.ts";
 import { type Manifest, PointRecord } from "../format/manifest.ts";
 import { type PackId, packKey } from "../format/pack-id.ts";
 import { movedKey, pointKey, pointsPrefix, prunedPrefix } from "../format/records.ts";
@@ -168,15 +168,16 @@ class LossFinder {
 	}
 
 	/** Tries one block of a pack whose directory is lost. */
-	async #opens({ packId, offset, storedBytes, hash, compressed }: Reference, is: "node" | "block"): Promise<boolean> {
+	async #opens(reference: Reference, is: "node" | "block"): Promise<boolean> {
+		const { packId, offset, storedBytes } = reference;
 		const { storage, sealing, config } = this.#opened;
 		const sealed = await storage.get(packKey(packId), { offset, length: storedBytes }).catch(nullIfGone);
-		const keyNumber = sealed ? blockKeyNumber(sealed) : null;
+		const keyNumber = sealed ? frameKeyNumber(sealed) : null;
 		const key = keyNumber === null ? null : sealing.packKey(packId, keyNumber);
 		if (!sealed || keyNumber === null || !key) return false;
 		const plainBytes = is === "node" ? nodeBytes : config.blockSizeBytes;
-		const job = { hash: config.hash, hashKey: sealing.hashKey, plainBytes, keys: new Map([[keyNumber, key]]) };
-		return openChecked(job, sealed, hash, compressed) !== null;
+		const job = { hashKey: sealing.hashKey, plainBytes, keys: new Map([[keyNumber, key]]) };
+		return openChecked(job, sealed, reference) !== null;
 	}
 
 	/** What a point lacks that was pruned meanwhile is no damage. */
@@ -186,8 +187,8 @@ class LossFinder {
 }
 
 /** A place, as references that are the same name it. */
-function nameOf({ packId, offset, hash }: Reference): string {
-	return `${packId}${offset} ${Buffer.from(hash).toString("latin1")}`;
+function nameOf({ packId, offset, frameIndex, hash }: Reference): string {
+	return `${packId}${offset} ${frameIndex} ${Buffer.from(hash).toString("latin1")}`;
 }
 
 function namesOf(path: readonly NeededReference[]): string[] {

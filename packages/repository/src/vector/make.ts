@@ -11,7 +11,8 @@ import { MemoryStorage } from "../testing/memory-storage.ts";
  * Makes `format-1.json`: a tiny repository as format 1 wrote it, which every later release must read. It was made once and is
  * not made again: `node packages/repository/src/vector/make.ts` is for a format 2 only.
  *
- * Two points of one disk of 1 MiB in blocks of 4 KiB; between them the repository's key was replaced.
+ * Two points of one disk of 1 MiB in blocks of 4 KiB; between them the repository's key was replaced. The first has a frame
+ * of four blocks that is compressed and one of two that is not, the second a frame of one.
  */
 const blockBytes = 4096;
 const key = await formatRepositoryKey(new Uint8Array(32).fill(0xa5));
@@ -78,6 +79,9 @@ const steps = [
 		[0, Buffer.alloc(blockBytes, "the first block ")],
 		[1, noise("one")],
 		[200, Buffer.alloc(blockBytes, "far behind ")],
+		[201, noise("two")],
+		[202, noise("three")],
+		[203, noise("four")],
 	]),
 	new Map([
 		[0, Buffer.alloc(blockBytes)],

@@ -42,27 +42,29 @@ export function readAsStranger(
 		return decrypt(key, bytes.subarray(5, 17), aad, bytes.subarray(17));
 	};
 
-	const openBlock = (reference: Buffer, plainBytes: number): Buffer => {
+	const openBlock = (reference: Buffer, blockBytes: number): Buffer => {
 		const hash = reference.subarray(0, 32);
 		const packId = reference.subarray(32, 48);
-		const lengthAndFlag = reference.readUInt32LE(52);
-		const compressed = lengthAndFlag >= 2 ** 31;
+		const part = reference.readUInt32LE(52);
+		const compressed = part >= 2 ** 31;
+		const blocks = ((part >>> 24) & 3) + 1;
+		const index = (part >>> 26) & 3;
+		const plainBytes = blocks * blockBytes;
 		const pack = need(`packs/${packId.toString("hex", 0, 8)}/${packId.toString("hex", 8)}`);
 		const offset = reference.readUInt32LE(48);
-		const sealed = pack.subarray(offset, offset + (lengthAndFlag & 0xffffff));
+		const sealed = pack.subarray(offset, offset + (part & 0xffffff));
 		const nonce = Buffer.alloc(12);
 		nonce.writeUInt32BE(sealed.readUInt32LE(0), 8);
-		const aad = Buffer.alloc(37);
-		hash.copy(aad);
-		aad[32] = compressed ? 1 : 0;
-		aad.writeUInt32LE(plainBytes, 33);
+		const aad = Buffer.from([blocks, compressed ? 1 : 0, 0, 0, 0, 0]);
+		aad.writeUInt32LE(plainBytes, 2);
 		const payload = decrypt(
 			hkdf(dataKey(sealed.readUInt8(3)), packId, "sterna-pack-1"),
 			nonce,
 			aad,
 			sealed.subarray(4),
 		);
-		const plain = compressed ? zstdDecompressSync(payload, { maxOutputLength: plainBytes }) : payload;
+		const frame = compressed ? zstdDecompressSync(payload, { maxOutputLength: plainBytes }) : payload;
+		const plain = frame.subarray(index * blockBytes, (index + 1) * blockBytes);
 		if (!createHmac("sha256", hashKey).update(plain).digest().equals(hash)) throw new Error("the hash does not fit");
 		return plain;
 	};

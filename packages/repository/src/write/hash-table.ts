@@ -1,3 +1,4 @@
+import { frameWord, parseFrameWord } from "../format/frame.ts";
 import type { PackId } from "../format/pack-id.ts";
 import type { Reference } from "../format/reference.ts";
 
@@ -7,7 +8,6 @@ const bytesPerSlot = keptHashBytes + 12;
 const firstSlots = 1 << 12;
 /** 28 bytes a slot: 28 MiB, filled to three quarters: 48 GiB of disk in blocks of 64 KiB. */
 export const maxSlots = 1 << 20;
-const compressedBit = 0x8000_0000;
 
 /**
  * Where blocks are, by their hash: bounded, so that a session's memory does not depend on the repository's size. When it is
@@ -16,7 +16,7 @@ const compressedBit = 0x8000_0000;
 export class HashTable {
 	#slots = firstSlots;
 	#hashes: Uint8Array = new Uint8Array(firstSlots * keptHashBytes);
-	/** Pack's index and 1, offset, length and flag. 0: free. */
+	/** Pack's index and 1, offset, part in the frame. 0: free. */
 	#places: Uint32Array = new Uint32Array(firstSlots * 3);
 	#count = 0;
 	readonly #maxSlots: number;
@@ -39,19 +39,13 @@ export class HashTable {
 		const slot = this.#slot(hash);
 		const packIndex = this.#places[slot * 3] ?? 0;
 		const packId = this.#packIds[packIndex - 1];
-		if (!packId) return null;
-		const lengthAndFlag = this.#places[slot * 3 + 2] ?? 0;
-		return {
-			hash: new Uint8Array(hash),
-			packId,
-			offset: this.#places[slot * 3 + 1] ?? 0,
-			storedBytes: lengthAndFlag & 0x00ff_ffff,
-			compressed: (lengthAndFlag & compressedBit) !== 0,
-		};
+		const part = parseFrameWord(this.#places[slot * 3 + 2] ?? 0);
+		if (!packId || !part) return null;
+		return { hash: new Uint8Array(hash), packId, offset: this.#places[slot * 3 + 1] ?? 0, ...part };
 	}
 
 	/** The first place of a block stays; when the table is full nothing happens. */
-	add({ hash, packId, offset, storedBytes, compressed }: Reference): void {
+	add({ hash, packId, offset, ...part }: Reference): void {
 		if (this.#count >= this.#slots * 0.75) {
 			if (this.#slots >= this.#maxSlots) return;
 			this.#grow();
@@ -61,7 +55,7 @@ export class HashTable {
 		this.#hashes.set(hash.subarray(0, keptHashBytes), slot * keptHashBytes);
 		this.#places[slot * 3] = this.#packIndex(packId) + 1;
 		this.#places[slot * 3 + 1] = offset;
-		this.#places[slot * 3 + 2] = (storedBytes | (compressed ? compressedBit : 0)) >>> 0;
+		this.#places[slot * 3 + 2] = frameWord(part);
 		this.#count++;
 	}
 

@@ -81,20 +81,18 @@ test("a storage that is slower than the disk holds up the writer before a hundre
 test("the table of known blocks finds what it took, and takes no more memory when it is full", () => {
 	const table = new HashTable(1 << 13);
 	const packId = newPackId("0123456789abcdef", "data");
+	const partOf = (offset: number) => {
+		const frameBlocks = (offset % 4) + 1;
+		return { storedBytes: offset + 1, compressed: offset % 3 === 0, frameBlocks, frameIndex: offset % frameBlocks };
+	};
 	const hashes = Array.from({ length: 10_000 }, (_, index) => createHash("sha256").update(`${index}`).digest());
 	for (const [offset, hash] of hashes.entries()) {
-		table.add({ hash, packId, offset, storedBytes: offset + 1, compressed: offset % 3 === 0 });
+		table.add({ hash, packId, offset, ...partOf(offset) });
 	}
 	const held = (1 << 13) * 0.75;
 	expect(table.full).toBe(true);
 	for (const [offset, hash] of hashes.entries()) {
-		const wanted = {
-			hash: new Uint8Array(hash),
-			packId,
-			offset,
-			storedBytes: offset + 1,
-			compressed: offset % 3 === 0,
-		};
+		const wanted = { hash: new Uint8Array(hash), packId, offset, ...partOf(offset) };
 		expect(table.find(hash)).toEqual(offset < held ? wanted : null);
 	}
 	expect((table.memoryBytes / (1 << 13)) * maxSlots).toBeLessThanOrEqual(28 * MiB);

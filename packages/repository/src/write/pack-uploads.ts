@@ -1,7 +1,7 @@
 import { SternaError } from "@sterna/shared/errors";
 import { compress, hashBlock } from "../codec/jobs.ts";
-import type { BlockSeal } from "../format/block.ts";
-import { maxPackBlocks, PackBuilder, packFrameBytes, packTargetBytes } from "../format/pack.ts";
+import { type FrameSeal, framesOf } from "../format/frame.ts";
+import { maxPackBlocks, PackBuilder, packOverheadBytes, packTargetBytes } from "../format/pack.ts";
 import { newPackId, packKey } from "../format/pack-id.ts";
 import type { Reference } from "../format/reference.ts";
 import type { Opened } from "../opened.ts";
@@ -9,7 +9,7 @@ import { nodeBytes } from "../tree/geometry.ts";
 import type { NodeStore } from "../tree/tree-writer.ts";
 
 /** Blocks are reserved by their plain length, which compression lessens: a pack may take more than its target for that. */
-const packBufferBytes = packTargetBytes + 4 * 1024 * 1024 + packFrameBytes(maxPackBlocks);
+const packBufferBytes = packTargetBytes + 4 * 1024 * 1024 + packOverheadBytes(maxPackBlocks);
 /** Packs in memory at once: one is filled while others are stored. */
 const maxHeldPacks = 3;
 const treePackBytes = 1024 * 1024;
@@ -23,11 +23,20 @@ interface FillingPack {
 	closing: boolean;
 }
 
+/** A frame that was sealed with a reserved number. */
+export interface SealedFrame {
+	/** Of its blocks. */
+	hashes: Uint8Array[];
+	sealed: Uint8Array;
+	compressed: boolean;
+}
+
 /** Room in a pack for some blocks; each must be filled. */
 export interface Reservation {
-	seal: BlockSeal;
-	/** Takes all blocks of the reservation. */
-	append(blocks: { hash: Uint8Array; sealed: Uint8Array; compressed: boolean }[]): Reference[];
+	/** Of the first of `framesOf(blocks)` frames. */
+	seal: FrameSeal;
+	/** Takes all frames of the reservation. Returns where each block is, in order. */
+	append(frames: SealedFrame[]): Reference[];
 }
 
 /** The data packs of one session: filled by all its volumes, stored in the background, at most 60 MiB of them in memory. */
@@ -60,9 +69,12 @@ export class DataPacks {
 		pack.reservedBytes += sealedBytes;
 		pack.reservedBlocks += blocks;
 		return {
-			seal: pack.builder.reserve(blocks),
-			append: (sealed) => {
-				const references = sealed.map((each) => pack.builder.append(each.hash, each.sealed, each.compressed));
+			seal: pack.builder.reserve(framesOf(blocks)),
+			append: (frames) => {
+				const references = frames.flatMap(({ hashes, sealed, compressed }) =>
+					pack.builder.append(hashes, sealed, compressed),
+				);
+				if (references.length !== blocks) throw new SternaError("internal", "a pack got other blocks than reserved");
 				pack.reservedBytes -= sealedBytes;
 				pack.reservedBlocks -= blocks;
 				this.#uploadWhenFull(pack);
@@ -157,14 +169,15 @@ export class TreePacks implements NodeStore {
 	store(node: Uint8Array): Reference {
 		const { sealing } = this.#opened;
 		const hash = hashBlock(sealing.hashKey, node);
-		const frame = compress(node);
+		const compressed = compress(node);
 		this.#filling ??= new PackBuilder(
 			newPackId(this.#owner, "tree"),
 			sealing,
-			new Uint8Array(treePackBytes + 2 * nodeBytes + packFrameBytes(maxPackBlocks)),
+			new Uint8Array(treePackBytes + 2 * nodeBytes + packOverheadBytes(maxPackBlocks)),
 		);
-		const block = { compressed: frame !== null, plainBytes: nodeBytes };
-		const reference = this.#filling.seal(hash, frame ?? node, block);
+		const shape = { compressed: compressed !== null, plainBytes: nodeBytes };
+		const [reference] = this.#filling.seal([hash], compressed ?? node, shape);
+		if (!reference) throw new SternaError("internal", "a node that was sealed has no place");
 		this.#storedBytes += reference.storedBytes;
 		if (this.#filling.sizeBytes >= treePackBytes || this.#filling.blocks >= maxPackBlocks) this.#upload();
 		return reference;

@@ -2,7 +2,6 @@ import { RecoveryPoint } from "@sterna/shared/backup";
 import { asSternaError, SternaError, zodSentence } from "@sterna/shared/errors";
 import type { PointId, VolumeId } from "@sterna/shared/ids";
 import { VolumeSizeBytes } from "@sterna/shared/volume";
-import { sealedBatchBytes } from "../codec/jobs.ts";
 import { createTombstone, type Manifest, manifestRecord, readPoint } from "../format/manifest.ts";
 import { packOwner } from "../format/pack-id.ts";
 import {
@@ -25,10 +24,9 @@ import { HashTable } from "./hash-table.ts";
 import { KnownBlocks } from "./known-blocks.ts";
 import { DataPacks, TreePacks } from "./pack-uploads.ts";
 import { loadKnownBlocks, readCondemned, readSuspects, type Unusable } from "./reusable.ts";
-import type { BatchBuffers, SessionParts } from "./volume-blocks.ts";
+import type { SessionParts } from "./volume-blocks.ts";
 import { BatchingVolumeWriter } from "./volume-writer.ts";
 
-const batchBytes = 1024 * 1024;
 const batchesUnderWay = 8;
 const beatEveryMs = 5 * 60_000;
 
@@ -89,7 +87,6 @@ class Session implements WriteSession {
 			known: new KnownBlocks(table, () => loadKnownBlocks(opened, unusable, table)),
 			data: new DataPacks(opened, owner),
 			nodes: new TreePacks(opened, owner),
-			buffers: batchBuffers(opened.config.blockSizeBytes),
 		};
 		this.#beat = startBeat(opened, session.pointId, session.record);
 	}
@@ -239,19 +236,6 @@ function startBeat(opened: Opened, pointId: PointId, record: SessionRecord): { s
 		async stop() {
 			clearInterval(timer);
 			await writing;
-		},
-	};
-}
-
-function batchBuffers(blockSizeBytes: number): BatchBuffers {
-	const sealedBytes = sealedBatchBytes(batchBytes / blockSizeBytes, blockSizeBytes);
-	const spare: { content: Uint8Array<ArrayBuffer>[]; sealed: Uint8Array<ArrayBuffer>[] } = { content: [], sealed: [] };
-	return {
-		content: () => spare.content.pop() ?? new Uint8Array(batchBytes),
-		sealed: () => spare.sealed.pop() ?? new Uint8Array(sealedBytes),
-		giveBack(content, sealed) {
-			spare.content.push(new Uint8Array(content.buffer));
-			if (sealed) spare.sealed.push(sealed);
 		},
 	};
 }

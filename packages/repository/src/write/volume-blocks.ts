@@ -9,9 +9,12 @@ import type { KnownBlocks, PendingBlock } from "./known-blocks.ts";
 import type { DataPacks, TreePacks } from "./pack-uploads.ts";
 import { isUsable, type Unusable, usable } from "./reusable.ts";
 
-/** Blocks to be stored, in rising order; whole, one after the other in `content`. */
+/** How much of a disk is hashed and sealed at a time. */
+export const batchBytes = 1024 * 1024;
+
+/** Blocks to be stored, in rising order; whole, one after the other in `content`, a room of the codec. */
 export interface Batch {
-	content: Uint8Array<ArrayBuffer>;
+	content: Uint8Array;
 	blocks: number[];
 }
 
@@ -22,14 +25,6 @@ export interface SessionParts {
 	known: KnownBlocks;
 	data: DataPacks;
 	nodes: TreePacks;
-	buffers: BatchBuffers;
-}
-
-/** Buffers for sealed batches, used again; they travel to the threads and back. */
-export interface BatchBuffers {
-	content(): Uint8Array<ArrayBuffer>;
-	sealed(): Uint8Array<ArrayBuffer>;
-	giveBack(content: Uint8Array<ArrayBuffer>, sealed: Uint8Array<ArrayBuffer> | null): void;
 }
 
 /** What becomes of one block of a batch. `stored`: by index among the blocks that the batch stores. */
@@ -74,16 +69,16 @@ export class VolumeBlocks {
 			const { content, hashes, zeros } = await hashed;
 			const { fates, toStore } = await this.#decide(batch.blocks, hashes, zeros, pending);
 			if (toStore.length === 0) {
-				this.#parts.buffers.giveBack(content, null);
+				codec.giveBack(content);
 				return { fates, stored: null };
 			}
 			const room = await this.#parts.data.reserve(toStore.length, sealedBatchBytes(toStore.length, blockSizeBytes));
 			const { key, keyNumber, ordinal } = room.seal;
-			const sealed = this.#parts.buffers.sealed();
-			const job = { is: "seal" as const, blockSizeBytes, content, hashes, blocks: toStore, key, keyNumber, sealed };
+			const sealed = codec.room(sealedBatchBytes(batchBytes / blockSizeBytes, blockSizeBytes));
+			const job = { is: "seal" as const, blockSizeBytes, content, blocks: toStore, key, keyNumber, sealed };
 			const sealing = codec.seal({ ...job, firstOrdinal: ordinal });
 			sealing.catch(() => {});
-			return { fates, stored: { room, sealing, toStore } };
+			return { fates, stored: { room, sealing, hashes, toStore } };
 		});
 		this.#decided = decided;
 		const appended = after(this.#appended, async () => {
@@ -149,18 +144,25 @@ export class VolumeBlocks {
 		return this.#parent.node(1, index);
 	}
 
-	async #append({ room, sealing, toStore }: StoredPart): Promise<Reference[]> {
-		const { content, hashes, sealed, stored } = await sealing;
-		let at = 0;
-		const blocks = stored.map(({ storedBytes, compressed }, index) => {
-			const block = toStore[index] ?? 0;
-			const bytes = sealed.subarray(at, at + storedBytes);
+	async #append({ room, sealing, hashes, toStore }: StoredPart): Promise<Reference[]> {
+		const { content, sealed, stored } = await sealing;
+		const hashOf = (block: number) => hashes.slice(block * hashBytes, (block + 1) * hashBytes);
+		let [at, first] = [0, 0];
+		const frames = stored.map(({ storedBytes, compressed, blocks }) => {
+			const frame = {
+				hashes: toStore.slice(first, first + blocks).map(hashOf),
+				sealed: sealed.subarray(at, at + storedBytes),
+				compressed,
+			};
 			at += storedBytes;
-			return { hash: hashes.slice(block * hashBytes, (block + 1) * hashBytes), sealed: bytes, compressed };
+			first += blocks;
+			return frame;
 		});
 		this.storedBytes += at;
-		const references = room.append(blocks);
-		this.#parts.buffers.giveBack(content, sealed);
+		const references = room.append(frames);
+		const { codec } = this.#parts.opened;
+		codec.giveBack(content);
+		codec.giveBack(sealed);
 		return references;
 	}
 
@@ -188,6 +190,8 @@ export class VolumeBlocks {
 interface StoredPart {
 	room: Awaited<ReturnType<DataPacks["reserve"]>>;
 	sealing: ReturnType<Opened["codec"]["seal"]>;
+	/** Of all blocks of the batch. */
+	hashes: Uint8Array;
 	toStore: number[];
 }
 

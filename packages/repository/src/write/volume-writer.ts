@@ -5,7 +5,7 @@ import type { VolumeWriter } from "../repository.ts";
 import type { TreeReader } from "../tree/tree-reader.ts";
 import { TreeWriter } from "../tree/tree-writer.ts";
 import type { BatchSlots } from "./batch-slots.ts";
-import { type SessionParts, VolumeBlocks } from "./volume-blocks.ts";
+import { batchBytes, type SessionParts, VolumeBlocks } from "./volume-blocks.ts";
 
 export interface FinishedVolume {
 	sizeBytes: number;
@@ -23,7 +23,7 @@ export class BatchingVolumeWriter implements VolumeWriter {
 	readonly #sizeBytes: number;
 	readonly #blocks: VolumeBlocks;
 	readonly #blockSizeBytes: number;
-	#content: Uint8Array<ArrayBuffer> | null = null;
+	#content: Uint8Array | null = null;
 	#indexes: number[] = [];
 	/** Where the next write may begin. */
 	#at = 0;
@@ -52,7 +52,7 @@ export class BatchingVolumeWriter implements VolumeWriter {
 		this.#readBytes += data.length;
 		const size = this.#blockSizeBytes;
 		for (let from = 0; from < data.length; ) {
-			this.#content ??= this.#parts.buffers.content();
+			this.#content ??= this.#parts.opened.codec.room(batchBytes);
 			const filled = this.#indexes.length * size;
 			const part = data.subarray(from, from + this.#content.length - filled);
 			this.#content.set(part, filled);
