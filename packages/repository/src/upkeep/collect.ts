@@ -25,7 +25,8 @@ import { createRound, forgetRounds, heldByRounds, type Round, readRounds, writeR
  * 3. A new round is marked: what it condemns nobody makes new use of from then on. It is finished at once when there is no
  *    session, else by a later collection.
  *
- * What visible points need is known when the round is marked: then its locks are extended, where there are locks.
+ * What visible points need is known when the round is marked: then its locks are extended, where there are locks. Where what is
+ * needed cannot be read, the locks of all that is there are.
  *
  * Anything that cannot be read ends the collection before it deletes.
  * @throws {SternaError} `invalid` naming what cannot be read.
@@ -39,9 +40,16 @@ export async function collect(
 	await endDeadSessions(opened, await readRounds(opened), now());
 	const earlier = await finishRounds(opened, await readRounds(opened), options);
 	const markedAt = now();
-	const needed = await markRound(opened, options, { markedAt, supersede: earlier.doubt });
+	const lockAt = { signal: options.signal, now: markedAt };
+	const needed = await markRound(opened, options, { markedAt, supersede: earlier.doubt }).catch(
+		async (doubt: unknown) => {
+			// Best effort: what stopped the collection is what must be told.
+			await renewLocks(opened, null, lockAt).catch(() => null);
+			throw doubt;
+		},
+	);
 	// Before anything is moved: afterwards packs that are known to be needed may be gone.
-	const lockFailures = await renewLocks(opened, needed, { signal: options.signal, now: markedAt });
+	const lockFailures = await renewLocks(opened, needed, lockAt);
 	const outcome = await finishRounds(opened, await readRounds(opened), options);
 	await forgetRounds(opened, await readRounds(opened));
 	const freedBytes = earlier.freedBytes + outcome.freedBytes;

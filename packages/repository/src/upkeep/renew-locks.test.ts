@@ -129,3 +129,17 @@ test("what a collection has moved is locked no longer and goes, and what leads t
 	expect([...keys("moved/"), ...everyLockedKey()].filter((key) => !storage.isLocked(key))).toEqual([]);
 	expect(Buffer.compare(await restored(repository, second.pointId, volumeId), kept)).toBe(0);
 });
+
+test("a damaged point stops collections, but not the locks of all others: everything is locked on", async () => {
+	await backUp(repository, { volumeId, content: content() });
+	const before = keys("packs/");
+	await backUp(repository, { volumeId: newId(VolumeId), content: content().fill(3, 0, 65536) });
+	const trees = keys("packs/").filter((key) => !before.includes(key));
+	for (const key of trees) storage.objects.set(key, new Uint8Array(40));
+	await expect(collectAt(8 * dayMs)).rejects.toMatchObject({ code: "invalid" });
+	storage.now = 18 * dayMs - 1;
+	expect(everyLockedKey().filter((key) => !storage.isLocked(key))).toEqual([]);
+	storage.extended.length = 0;
+	await expect(collectAt(8 * dayMs + 60_000)).rejects.toMatchObject({ code: "invalid" });
+	expect(storage.extended).toEqual([]);
+});

@@ -4,6 +4,7 @@ import { packKey } from "../format/pack-id.ts";
 import { LocksRecord, locksKey, movedKey, pointKey, putRecord } from "../format/records.ts";
 import type { Opened } from "../opened.ts";
 import type { Collected } from "../repository.ts";
+import { isLockedKey } from "../storage.ts";
 import { isCovered } from "./forwarded.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Marked } from "./mark.ts";
@@ -22,12 +23,13 @@ const callsInFlight = 8;
  * promise says, also where it refers to packs of long ago. Once in `renewEveryMs`; in between only what failed before is tried
  * again: what came since is locked from its writing. What fails stops nothing, and is told.
  *
- * @param needed what the collection has just marked
+ * @param needed what the collection has just marked; null when it could not, because something is damaged: then nobody knows
+ * what the other points need, and everything is locked on
  * @param round `now`: when it marked, in ms since 1970
  */
 export async function renewLocks(
 	opened: Opened,
-	needed: Inventory & Marked,
+	needed: (Inventory & Marked) | null,
 	{ signal, now }: { signal: AbortSignal; now: number },
 ): Promise<Collected["lockFailures"]> {
 	const { storage } = opened;
@@ -38,7 +40,7 @@ export async function renewLocks(
 	const isDue = last === null || last.renewedAt > now || now - last.renewedAt >= renewEveryMs;
 	const failedBefore = new Set(last?.failedKeys);
 	if (!isDue && failedBefore.size === 0) return null;
-	const wanted = await keysToLock(opened, needed);
+	const wanted = needed ? await keysToLock(opened, needed) : await keysThatLock(opened);
 	const keys = isDue ? wanted : wanted.filter((key) => failedBefore.has(key));
 
 	const failed: { key: string; reason: string }[] = [];
@@ -80,6 +82,15 @@ async function keysToLock({ storage }: Opened, { manifests, pruned, live, notes 
 	for (const packId of live.packs()) {
 		if (notes.has(packId)) keys.push(movedKey(packId));
 		if (!isCovered(packId, live.of(packId), notes)) keys.push(packKey(packId));
+	}
+	return keys;
+}
+
+/** Of everything but the canaries, which are there to go. */
+async function keysThatLock({ storage }: Opened): Promise<string[]> {
+	const keys: string[] = [];
+	for await (const { key } of storage.list("")) {
+		if (isLockedKey(key) && !key.startsWith("canary/")) keys.push(key);
 	}
 	return keys;
 }
