@@ -45,6 +45,13 @@ export async function fillFirstAdmin(
 	return { confirm: () => page.getByRole("button", { name: "Make the admin and sign in" }).click() };
 }
 
+/** Fills the form of the page to sign in, wherever that page leads to after. */
+export async function signIn(page: Page, account: string, password: string): Promise<void> {
+	await page.getByLabel("User name or email").fill(account);
+	await page.getByLabel("Password").fill(password);
+	await page.getByRole("button", { name: "Sign in" }).click();
+}
+
 /** What axe finds wrong with the page as it is now, one line each; empty when nothing (WCAG 2.2 A and AA, best practices). */
 export async function axe(page: Page, rules?: readonly string[]): Promise<string[]> {
 	if (!(await page.evaluate(() => "axe" in window))) await page.addScriptTag({ path: axeSource });

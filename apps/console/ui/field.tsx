@@ -2,6 +2,7 @@
 import { Field as Base } from "@base-ui/react/field";
 import { clsx } from "clsx";
 import type { InputHTMLAttributes, ReactNode } from "react";
+import { useEffectEvent, useLayoutEffect, useRef } from "react";
 
 export const inputClass =
 	"min-h-9 w-full min-w-0 rounded-lg border border-line-strong bg-panel px-3 text-ink aria-invalid:border-bad data-invalid:border-bad";
@@ -54,11 +55,17 @@ export function TextField({
 	className,
 	...rest
 }: TextFieldProps) {
+	const input = useRef<HTMLInputElement>(null);
+	/** A page can be seen before its code has arrived: what was typed by then, or filled in by the browser, counts. */
+	const takeOver = useEffectEvent(() => {
+		if (input.current && input.current.value !== value) onValue(input.current.value);
+	});
+	useLayoutEffect(() => takeOver(), []);
 	return (
 		<Field label={label} hint={hint} error={error} {...(fieldClassName ? { className: fieldClassName } : {})}>
 			<div className="flex items-center gap-2">
 				<Base.Control
-					render={<input {...rest} />}
+					render={<input ref={input} {...rest} />}
 					value={value}
 					onValueChange={onValue}
 					className={clsx(inputClass, className)}
