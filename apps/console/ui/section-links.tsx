@@ -18,7 +18,10 @@ export function SectionLinks({ label, links }: SectionLinksProps) {
 		.sort((a, b) => b.href.length - a.href.length)[0];
 	const active = useRef<HTMLAnchorElement>(null);
 	/** On a narrow screen the links are wider than it; where the reader is must not lie beyond its edge. */
-	useEffect(() => active.current?.scrollIntoView({ block: "nearest", inline: "nearest" }), []);
+	useEffect(() => {
+		// Nothing is returned: newer browsers answer with a promise, which React would take for the way to clean up.
+		active.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+	}, []);
 	return (
 		<nav aria-label={label} className="mb-5 overflow-x-auto border-b border-line">
 			<ul className="flex gap-5">
