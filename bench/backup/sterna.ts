@@ -34,7 +34,7 @@ export async function sterna(image: GuestImage, base: string): Promise<Contestan
 	let number = 0;
 	return {
 		name: "sterna",
-		about: "from the running guest, zstd level 1, AES-256-GCM, keyed names",
+		about: "from the running guest, zstd level 2, AES-256-GCM, keyed names",
 		async round({ folder }) {
 			const name = `round-${++number}`;
 			const spec = await startGuest(host, name);

@@ -115,7 +115,8 @@ export interface PointReader {
 	): AsyncIterable<{ offset: number; lengthBytes: number; zero: boolean }>;
 	/**
 	 * Hands out all data of a volume, in the order in which it is fastest to read (mostly the disk's), each piece once;
-	 * zeros are left out. Waits for `sink`; several pieces may be in flight.
+	 * zeros are left out. Waits for `sink`; several pieces may be in flight. `data` is lent until then: its memory takes the
+	 * next piece.
 	 */
 	restore(
 		volumeId: VolumeId,

@@ -1,3 +1,5 @@
+import type { MessagePort } from "node:worker_threads";
+
 /** Where a view lies in memory that the main program and its threads share. */
 interface Place {
 	room: number;
@@ -33,23 +35,26 @@ export class SharedRooms {
 		this.#numbers.set(memory, room);
 	}
 
-	/** @param seen rooms that the other side knows; those that are sent along are added to it. */
-	carry(message: object, seen: Set<number>): { carried: Carried; handedOver: ArrayBuffer[] } {
+	/**
+	 * Sends it; what is not in a room is handed over. Throws, with nothing sent, what `postMessage` throws.
+	 * @param seen rooms that the other side knows; those that are sent along are added to it.
+	 */
+	post(port: Pick<MessagePort, "postMessage">, message: object, seen: Set<number>): void {
 		const carried: Carried = { fields: {}, places: {}, rooms: [] };
-		const handedOver: ArrayBuffer[] = [];
+		const handedOver = new Set<ArrayBuffer>();
 		for (const [field, value] of Object.entries(message)) {
 			const room = value instanceof Uint8Array ? this.#numbers.get(value.buffer) : undefined;
 			const memory = room === undefined ? undefined : this.#memory.get(room);
 			if (room === undefined || memory === undefined) {
 				carried.fields[field] = value;
-				if (value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) handedOver.push(value.buffer);
+				if (value instanceof Uint8Array && value.buffer instanceof ArrayBuffer) handedOver.add(value.buffer);
 				continue;
 			}
 			carried.places[field] = { room, at: value.byteOffset, lengthBytes: value.byteLength };
 			if (!seen.has(room)) carried.rooms.push([room, memory]);
-			seen.add(room);
 		}
-		return { carried, handedOver };
+		port.postMessage(carried, [...handedOver]);
+		for (const [room] of carried.rooms) seen.add(room);
 	}
 
 	/** What was carried, as it was. */

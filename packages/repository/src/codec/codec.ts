@@ -95,11 +95,15 @@ export function startCodec(): Codec {
 				if (closed) return reject(new SternaError("cancelled", "the repository was closed"));
 				const thread = freeThread();
 				if (!thread) return void queue.push(start);
+				try {
+					rooms.post(thread.worker, job, thread.seen);
+				} catch (cause) {
+					// Nothing was sent, so no answer may be expected: each would go to the job before.
+					return reject(new SternaError("internal", "a batch of blocks cannot be given to a thread", { cause }));
+				}
 				thread.worker.ref();
 				// The worker answers a job with its own kind of result, and jobs in their order.
 				thread.waiting.push({ resolve: (result) => resolve(result as Result), reject });
-				const { carried, handedOver } = rooms.carry(job, thread.seen);
-				thread.worker.postMessage(carried, handedOver);
 			};
 			start();
 		});

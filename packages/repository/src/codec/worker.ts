@@ -17,8 +17,7 @@ parentPort?.on("message", (carriedJob: Carried) => {
 	// What the codec carries here are jobs.
 	const job = rooms.arrived(carriedJob, seen) as unknown as Job;
 	beNice(nicenessOf[job.is]);
-	const { carried, handedOver } = rooms.carry(resultOf(job), seen);
-	parentPort?.postMessage(carried, handedOver);
+	if (parentPort) rooms.post(parentPort, resultOf(job), seen);
 });
 
 function resultOf(job: Job) {

@@ -9,7 +9,7 @@ import type { PointReader, UpkeepOptions } from "../repository.ts";
 import { fanout } from "../tree/geometry.ts";
 import { NodeSource } from "../tree/node-source.ts";
 import { TreeReader } from "../tree/tree-reader.ts";
-import { fetchBlocks } from "./block-fetch.ts";
+import { fetchBlocks, giveBack } from "./block-fetch.ts";
 import { type Hold, holdPoint, isFreed } from "./hold.ts";
 import { frameName } from "./open-blocks.ts";
 import { readVisiblePoint } from "./points.ts";
@@ -87,16 +87,17 @@ class OpenPoint implements PointReader {
 		await Promise.all(
 			planReads([...missing, ...this.#alongWith(missing, around, volumeId)], size).map(async (planned) => {
 				const fetched = await fetchBlocks(this.#opened, planned);
-				const { pieces } = fetched;
-				const damaged = fetched.damaged.filter(({ block }) => block >= first && block < end);
-				if (damaged.length > 0) throw await this.#missing(this.#damaged(volume, damaged));
-				for (const { content, blocks } of pieces) {
-					for (const [index, block] of blocks.entries()) {
-						const plain = content.subarray(index * size, (index + 1) * size);
-						if (block >= first && block < end) place(block, plain);
-						this.#keep(`${volumeId} ${block}`, plain);
+				try {
+					if (fetched.damaged.length > 0) throw await this.#missing(this.#damaged(volume, fetched.damaged));
+					for (const { content, blocks } of fetched.pieces) {
+						for (const [index, block] of blocks.entries()) {
+							const plain = content.subarray(index * size, (index + 1) * size);
+							if (block >= first && block < end) place(block, plain);
+							this.#keep(`${volumeId} ${block}`, plain);
+						}
 					}
-					this.#opened.codec.giveBack(content);
+				} finally {
+					giveBack(this.#opened, fetched);
 				}
 			}),
 		);
@@ -188,7 +189,9 @@ class OpenPoint implements PointReader {
 		if (missing.length === 0) return [];
 		const nameOf = ({ reference }: WantedBlock) => `${reference.packId} ${frameName(reference)}`;
 		const frames = new Set(missing.map(nameOf));
-		return around.filter((each) => frames.has(nameOf(each)) && !this.#kept.has(`${volumeId} ${each.block}`));
+		return around
+			.filter((each) => frames.has(nameOf(each)) && !this.#kept.has(`${volumeId} ${each.block}`))
+			.map((each) => ({ ...each, optional: true }));
 	}
 
 	#keptBlock(name: string): Uint8Array | undefined {

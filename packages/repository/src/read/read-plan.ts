@@ -10,6 +10,8 @@ export interface WantedBlock {
 	/** On the disk. */
 	block: number;
 	reference: Reference;
+	/** Only opened along with others of its frame: nobody misses it. */
+	optional?: true;
 }
 
 /** One read of one pack, and the blocks it brings, by their place on the disk. */

@@ -4,7 +4,7 @@ import type { Opened } from "../opened.ts";
 import type { UpkeepOptions } from "../repository.ts";
 import { fanout } from "../tree/geometry.ts";
 import type { TreeReader } from "../tree/tree-reader.ts";
-import { type FetchedBlocks, fetchBlocks } from "./block-fetch.ts";
+import { type FetchedBlocks, fetchBlocks, giveBack } from "./block-fetch.ts";
 import { type PlannedRead, planReads, type WantedBlock } from "./read-plan.ts";
 
 /** Reads are planned over so much of the disk at once: blocks of one pack that lie apart on it are still read together. */
@@ -22,7 +22,6 @@ export async function restoreVolume(
 	{ signal, onProgress, damaged }: UpkeepOptions & { damaged: (blocks: readonly WantedBlock[]) => SternaError },
 ): Promise<void> {
 	const { blockSizeBytes } = opened.config;
-	const { codec } = opened;
 	const totalBytes = tree.blocks * blockSizeBytes;
 	let doneBytes = 0;
 	const done = (blocks: number) => {
@@ -34,10 +33,11 @@ export async function restoreVolume(
 
 	async function carryOut(read: PlannedRead): Promise<void> {
 		const fetched = await fetchBlocks(opened, read);
-		if (fetched.damaged.length > 0) throw damaged(fetched.damaged);
-		for (const piece of fetched.pieces) {
-			await handOut(piece, blockSizeBytes, sink);
-			codec.giveBack(piece.content);
+		try {
+			if (fetched.damaged.length > 0) throw damaged(fetched.damaged);
+			for (const piece of fetched.pieces) await handOut(piece, blockSizeBytes, sink);
+		} finally {
+			giveBack(opened, fetched);
 		}
 		done(read.wanted.length);
 	}
