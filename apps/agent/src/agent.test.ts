@@ -74,12 +74,14 @@ test("a guest whose process ended while the agent was away is reported as crashe
 test("a guest whose process is killed is reported as crashed with how it ended, and can be started again", async () => {
 	const { agent, endpoint } = await runningAgent();
 	const { spec } = await createRunning(endpoint);
+	const followed = Promise.withResolvers<void>();
 	const crashed = new Promise((resolve) => {
 		const abort = new AbortController();
 		void endpoint.stream(
 			"host.report",
 			{},
 			({ event }) => {
+				followed.resolve();
 				if (event.type !== "guest.changed" || event.guest.remark !== "killed by SIGKILL") return;
 				resolve(event.guest.state);
 				abort.abort();
@@ -87,6 +89,7 @@ test("a guest whose process is killed is reported as crashed with how it ended, 
 			abort.signal,
 		);
 	});
+	await followed.promise;
 	await agent.driver.crash(spec.id);
 	expect(await crashed).toBe("crashed");
 	await expect(endpoint.call("guest.start", { guestId: spec.id, epoch: 1 })).resolves.toMatchObject({

@@ -6,9 +6,6 @@ import { expect, test } from "vitest";
 import { guestSpec, joinedServer, quickTimes, testConsole } from "./fixtures/test-agent.ts";
 import { backoffMs, linkTimes } from "./link.ts";
 
-/** The machine may be busy with other tests. */
-const patient = { timeout: 20_000 };
-
 async function runningAgent() {
 	const console = await testConsole();
 	const server = await joinedServer(console);
@@ -84,9 +81,7 @@ test("a revoked host is turned away, says so in its status, and its guests run o
 	await endpoint.call("guest.start", { guestId: spec.id, epoch: 1 });
 	console.revoked.add(server.hostId);
 	console.cut();
-	await expect
-		.poll(() => agent.link.state, patient)
-		.toMatchObject({ connected: false, problem: expect.stringMatching(/./) });
+	await expect.poll(() => agent.link.state).toMatchObject({ connected: false, problem: expect.stringMatching(/./) });
 	expect(agent.report.guest(spec.id)).toMatchObject({ state: "running" });
 	console.revoked.clear();
 	await expect(console.connection((one) => one.endpoint !== endpoint)).resolves.toBeDefined();
@@ -103,7 +98,7 @@ test("a console that speaks no common version is refused with a sentence that na
 	console.cut();
 	expect(await closed).toContain("no common protocol version: this side speaks 1, the other speaks 98, 99");
 	await expect
-		.poll(() => agent.link.state.problem, patient)
+		.poll(() => agent.link.state.problem)
 		.toContain("no common protocol version: this side speaks 1, the other speaks 98, 99");
 });
 
@@ -117,33 +112,29 @@ test.each([
 	["an unknown field", '{"type":"hello","versions":[1],"program":"x","root":true}'],
 ])("a console that sends %s is left, and the agent comes back", async (_what, frame) => {
 	const { console, endpoint } = await runningAgent();
-	let connections = 0;
 	const left = new Promise<void>((resolve) => {
 		console.onSocket = (socket) => {
-			connections++;
+			// The next one is served: the agent may be back before its end of this one is seen here.
+			console.onSocket = null;
 			socket.on("error", () => {});
-			socket.on("close", () => {
-				console.onSocket = null;
-				resolve();
-			});
+			socket.on("close", resolve);
 			socket.send(frame);
 		};
 	});
 	console.cut();
 	await left;
 	const { endpoint: again } = await console.connection((one) => one.endpoint !== endpoint);
-	expect(connections).toBe(1);
 	await expect(again.call("host.snapshot", {})).resolves.toMatchObject({ type: "snapshot" });
 });
 
 test("a console that stops reading is left after two heartbeats, and served again when it is back", async () => {
-	const console = await testConsole();
-	const server = await joinedServer(console);
-	const agent = await server.start({ linkTimes: { ...quickTimes, heartbeatMs: 200 } });
-	const { endpoint, socket } = await console.connection();
+	const { console, server, agent: first, endpoint: before } = await runningAgent();
 	const spec = guestSpec();
-	await endpoint.call("guest.create", { spec, epoch: 1 });
-	await endpoint.call("guest.start", { guestId: spec.id, epoch: 1 });
+	await before.call("guest.create", { spec, epoch: 1 });
+	await before.call("guest.start", { guestId: spec.id, epoch: 1 });
+	await first.close();
+	const agent = await server.start({ linkTimes: { ...quickTimes, heartbeatMs: 1000 } });
+	const { endpoint, socket } = await console.connection((one) => one.endpoint !== before);
 	await truncate(agent.driver.serialLogPath(spec.id), 256 * 1024 * 1024);
 	const flood = endpoint.stream(
 		"guest.serialOutput",
@@ -151,7 +142,7 @@ test("a console that stops reading is left after two heartbeats, and served agai
 		() => socket.pause(),
 		new AbortController().signal,
 	);
-	const { endpoint: again } = await console.connection((one) => one.endpoint !== endpoint);
+	const { endpoint: again } = await console.connection((one) => ![before, endpoint].includes(one.endpoint));
 	socket.terminate();
 	await expect(flood).rejects.toMatchObject({ code: "unavailable" });
 	await expect(again.call("host.snapshot", {})).resolves.toMatchObject({ guests: [{ state: "running" }] });

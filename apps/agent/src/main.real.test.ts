@@ -23,7 +23,10 @@ async function sternaAgent(...args: string[]) {
 function startAgentProcess(dataDir: string): { child: ChildProcess; ended: Promise<number | null> } {
 	const child = spawn(process.execPath, [main, "run", "--data", dataDir, "--log-level", "error"], { stdio: "inherit" });
 	const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
-	onTestFinished(() => void child.kill("SIGKILL"));
+	onTestFinished(async () => {
+		child.kill("SIGKILL");
+		await ended;
+	});
 	return { child, ended };
 }
 

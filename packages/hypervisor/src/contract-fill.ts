@@ -177,8 +177,8 @@ export function describeFill(make: () => Promise<DriverUnderTest>): void {
 		const events = collectEvents(driver);
 		const isTold = () => events.some((event) => event.type === "heldByStorage" && event.guestId === id);
 		await driver.serialWrite(id, Buffer.from("d"));
-		await until(async () => (await driver.inspect(id)).heldByStorage, "the guest waits", 5000);
-		await until(async () => isTold(), "that is told", 1000);
+		await until(async () => (await driver.inspect(id)).heldByStorage, "the guest waits");
+		await until(async () => isTold(), "that is told");
 		expect((await driver.inspect(id)).state).toBe("paused");
 		await driver.resume(id);
 		await until(async () => (await driver.inspect(id)).heldByStorage, "it waits on");

@@ -2,7 +2,7 @@ import type { NbdClient } from "@sterna/nbd/nbd";
 import type { VolumeWriter } from "@sterna/repository/repository";
 import { SternaError } from "@sterna/shared/errors";
 import { KiB, MiB } from "@sterna/shared/units";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { type CopyVolume, copyVolume } from "./copy.ts";
 
 const never = () => new Promise<never>(() => {});
@@ -51,7 +51,7 @@ test("a disk is written in rising order, whichever of its pieces arrives first",
 test("what has arrived is written and told while the next piece waits for its turn", async () => {
 	let turns = 0;
 	const { seen } = scene({ turn: async () => (++turns > 2 ? never() : undefined) });
-	await vi.waitFor(() => expect(seen.readBytes).toBe(2 * MiB), 20_000);
+	await expect.poll(() => seen.readBytes).toBe(2 * MiB);
 });
 
 test("a connection that is lost is heard at once, also while the next piece waits for its turn", async () => {

@@ -48,6 +48,7 @@ test("a running guest is saved whole once and then by its changes, and every poi
 	const full = await host.backup(access, spec);
 	expect(full).toMatchObject({ state: "completed", error: null, volumes: [{ read: "whole", reason: "firstBackup" }] });
 	expect(full.readBytes).toBeLessThan(14 * MiB);
+	await host.countsOn(spec);
 	expect(await plan()).toMatchObject({ read: "changes", reason: "unchangedChain" });
 	const second = await host.backup(access, spec);
 	expect(second).toMatchObject({ state: "completed", volumes: [{ read: "changes", reason: "unchangedChain" }] });

@@ -58,7 +58,7 @@ async function server(): Promise<Server> {
 					if (!report || !endedTaskStates.includes(report.state)) throw new Error(`it is ${report?.state}`);
 					return report;
 				},
-				{ timeout: 30_000, interval: 10 },
+				{ timeout: 60_000, interval: 10 },
 			);
 		},
 		tracked: async () => {

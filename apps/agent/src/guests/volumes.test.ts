@@ -203,7 +203,7 @@ describe.each([[true], [false]])("of a guest that runs (%s)", (runs) => {
 					await doomed.hypervisor.close();
 
 					const next = await live();
-					await vi.waitFor(() => expect(next.holds.refusal(spec.id, "start")).toBeNull(), 20_000);
+					await expect.poll(() => next.holds.refusal(spec.id, "start")).toBeNull();
 					const now = next.spec(spec.id) ?? spec;
 					expect((await files()).sort()).toEqual(filesOf(now));
 					for (const [index, location] of next.places.volumes(now).entries()) {
@@ -243,7 +243,7 @@ test("a move of a volume tells how far it is, until it has ended", async () => {
 		{ ...under, copiedBytes: 0, totalBytes: 0 },
 		{ ...under, copiedBytes: 3 * MiB, totalBytes: 4 * MiB },
 	]);
-	await vi.waitFor(() => expect(volumes.moveOf(spec.id)).toBeNull());
+	await expect.poll(() => volumes.moveOf(spec.id)).toBeNull();
 });
 
 test("a move to another host makes the move of a volume give way", async () => {

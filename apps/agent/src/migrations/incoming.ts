@@ -1,4 +1,5 @@
 import type { ProcessState } from "@sterna/hypervisor/hypervisor";
+import { deadlines } from "@sterna/migration/deadlines";
 import { type Effect, type HandOverEvent, transition } from "@sterna/migration/handover";
 import type { Arrival } from "@sterna/migration/ownership-record";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
@@ -13,6 +14,9 @@ import type { Life } from "./life.ts";
 import type { Observe } from "./observe.ts";
 import { refuseLatePermit } from "./permit.ts";
 import { refuseArriving, volumesToCopy } from "./plan.ts";
+
+/** Acts after so long; the returned function takes that back. */
+export type After = (delayMs: number, action: () => void) => () => void;
 
 /** What a guest that is arriving has in this process; its facts are in the record. */
 interface Arriving {
@@ -29,13 +33,13 @@ export class IncomingMoves {
 	readonly #files: ArrivingFiles;
 	readonly #life: Life;
 	readonly #observe: Observe;
-	readonly #leaseMs: number;
+	readonly #after: After;
 	readonly #log: Logger;
 	readonly #arriving = new Map<GuestId, Arriving>();
 	/** Guests whose preparing is queued or under way, for `renew`. */
 	readonly #preparing = new Set<GuestId>();
 
-	constructor(options: { context: AgentContext; life: Life; observe: Observe; leaseMs: number }) {
+	constructor(options: { context: AgentContext; life: Life; observe: Observe; after: After }) {
 		const { context, life } = options;
 		this.#context = {
 			...context,
@@ -45,7 +49,7 @@ export class IncomingMoves {
 		this.#files = life.bound(new ArrivingFiles(context.dataDir));
 		this.#life = life;
 		this.#observe = options.observe;
-		this.#leaseMs = options.leaseMs;
+		this.#after = options.after;
 		this.#log = context.log.child({ part: "migrations", role: "target" });
 	}
 
@@ -295,13 +299,12 @@ export class IncomingMoves {
 	#armLease(guestId: GuestId): Arriving {
 		const arriving = this.#arriving.get(guestId) ?? { transfer: null, stopLease: () => {} };
 		arriving.stopLease();
-		const timer = setTimeout(() => {
+		arriving.stopLease = this.#after(deadlines.leaseMs, () => {
 			this.#life.background(
 				this.#context.queue.run(guestId, () => this.#onLeaseOver(guestId)),
 				(thrown) => this.#log.error({ guestId, err: asSternaError(thrown) }, "lease could not be ended"),
 			);
-		}, this.#leaseMs);
-		arriving.stopLease = () => clearTimeout(timer);
+		});
 		this.#arriving.set(guestId, arriving);
 		return arriving;
 	}

@@ -255,7 +255,7 @@ test("a complete target whose source is lost takes the guest by a new grant, fro
 });
 
 test("a target with half of a copied disk refuses a new grant until its lease is over", async () => {
-	const world = await TwoHosts.open(simulatedKind, { leaseMs: 1500 });
+	const world = await TwoHosts.open(simulatedKind);
 	try {
 		const { source, target, spec } = world;
 		const { reached } = await source.host.pauseAt("source:copyMemory");
@@ -264,6 +264,7 @@ test("a target with half of a copied disk refuses a new grant until its lease is
 		const grant = { spec, epoch: world.epoch + 1 };
 		await expect(world.call(target, "guest.create", grant)).rejects.toMatchObject({ code: "wrong_state" });
 		await source.host.kill();
+		target.host.endLeases();
 		await until("the target to give up", async () => (await world.countProcesses(target)) === 0);
 		await until("the grant to be taken", () => world.call(target, "guest.create", grant));
 		world.moved();
@@ -318,10 +319,9 @@ test("an agent that starts removes the journals of moves that ended long ago, bu
 });
 
 describe("a target whose source has died", () => {
-	const leaseMs = 2500;
 	let world: TwoHosts;
 	beforeAll(async () => {
-		world = await TwoHosts.open(simulatedKind, { leaseMs });
+		world = await TwoHosts.open(simulatedKind);
 	});
 	afterAll(() => world?.close());
 
@@ -331,6 +331,7 @@ describe("a target whose source has died", () => {
 		await reached;
 		expect(await world.countProcesses(world.target)).toBe(1);
 		await world.source.host.kill();
+		world.target.host.endLeases();
 		await until("the target to give up", async () => (await world.countProcesses(world.target)) === 0);
 		await until("its volume to be deleted", async () => !(await world.hasLocalVolume(world.target)));
 		await world.source.host.start();
@@ -344,9 +345,12 @@ describe("a target whose source has died", () => {
 		const move = await world.startMove();
 		await reached;
 		await world.source.host.kill();
-		await until("the lease to be over more than once", async () => {
-			return (await world.target.host.log()).split("waits for its word").length > 3;
-		});
+		const overs = async () =>
+			(await world.target.host.log(Number.POSITIVE_INFINITY)).split("waits for its word").length;
+		for (let over = await overs(), ended = 0; ended < 3; ended++, over++) {
+			world.target.host.endLeases();
+			await until("the lease to be over, and the next to begin", async () => (await overs()) > over);
+		}
 		expect(await world.countProcesses(world.target)).toBe(1);
 		await world.source.host.start();
 		expect(await move.ended()).toMatchObject({ state: "completed" });

@@ -1,6 +1,5 @@
-import { deadlines } from "@sterna/migration/deadlines";
 import type { AgentContext, MigrationService } from "../context.ts";
-import { IncomingMoves } from "./incoming.ts";
+import { type After, IncomingMoves } from "./incoming.ts";
 import { JournalFiles } from "./journal-file.ts";
 import { beginLife } from "./life.ts";
 import type { Observe } from "./observe.ts";
@@ -10,17 +9,17 @@ import { planMove } from "./plan.ts";
 /** What fault tests change. */
 export interface MigrationTesting {
 	observe?: Observe;
-	/** How long an incomplete guest waits for a word of its source. */
-	leaseMs?: number;
+	/** Acts when a lease is over, unless the returned function is called before: `setTimeout` by default. */
+	after?: After;
 }
 
 /** What moves guests between this host and its peers. */
 export function createMigrationService(context: AgentContext, testing: MigrationTesting = {}): MigrationService {
-	const { observe = async () => {}, leaseMs = deadlines.leaseMs } = testing;
+	const { observe = async () => {}, after = afterTimeout } = testing;
 	const life = beginLife();
 	const journals = new JournalFiles(context.dataDir);
 	const outgoing = new OutgoingMoves({ context, journals, life, observe });
-	const incoming = new IncomingMoves({ context, life, observe, leaseMs });
+	const incoming = new IncomingMoves({ context, life, observe, after });
 	return {
 		plan: (input, signal) => planMove(context, input, signal),
 		start: (input) => outgoing.start(input),
@@ -41,3 +40,8 @@ export function createMigrationService(context: AgentContext, testing: Migration
 		},
 	};
 }
+
+const afterTimeout: After = (delayMs, action) => {
+	const timer = setTimeout(action, delayMs);
+	return () => clearTimeout(timer);
+};

@@ -47,7 +47,7 @@ describe("a restore that a person stops trying", () => {
 			},
 		});
 		expect(await pool()).toEqual(before);
-		await vi.waitFor(async () => expect(await readers()).toEqual([]), 20_000);
+		await expect.poll(readers).toEqual([]);
 		expect(life.guests.view(order.spec.id)).toMatchObject({
 			state: "stopped",
 			remark: expect.stringMatching(/given up .* half filled; delete it, or restore over it again/),
@@ -109,7 +109,7 @@ describe("a restore that a person stops trying", () => {
 		// Once more over it, and given up again: the half-filled disks of the first are put aside.
 		const over = { ...order, restoreId: newId(RestoreId), epoch: 2 };
 		await life.services.restores.start(over);
-		await vi.waitFor(() => expect(reportOf(life, over.restoreId)?.phase).toBe("stream"), 20_000);
+		await expect.poll(() => reportOf(life, over.restoreId)?.phase).toBe("stream");
 		await life.guests.powerOff(order.spec.id, 2);
 		await life.services.restores.giveUp(over.restoreId);
 		await ended(life, over.restoreId);
@@ -130,7 +130,7 @@ describe("a restore that a person stops trying", () => {
 		await ended(life, order.restoreId);
 		const over = { ...order, restoreId: newId(RestoreId), epoch: 2 };
 		await life.services.restores.start(over);
-		await vi.waitFor(() => expect(reportOf(life, over.restoreId)?.phase).toBe("stream"), 20_000);
+		await expect.poll(() => reportOf(life, over.restoreId)?.phase).toBe("stream");
 		await life.guests.powerOff(order.spec.id, 2);
 		await life.services.restores.giveUp(over.restoreId);
 		await ended(life, over.restoreId);
@@ -160,7 +160,7 @@ test("a restore that can be cancelled is not given up", async () => {
 	await cutOff(first, order, "booting");
 	renameSync(nas, `${nas}-away`);
 	const life = await live();
-	await vi.waitFor(() => expect(reportOf(life, order.restoreId)?.state).toBe("waiting"), 20_000);
+	await expect.poll(() => reportOf(life, order.restoreId)?.state).toBe("waiting");
 	await expect(life.services.restores.giveUp(order.restoreId)).rejects.toMatchObject({
 		code: "wrong_state",
 		cure: expect.stringMatching(/cancel the restore/),

@@ -102,9 +102,9 @@ describe.each(parsers)("the parser of %s", (_, sample, parse) => {
 	});
 
 	it("stays fast on a long line made to mislead it", () => {
-		const began = performance.now();
+		const began = process.cpuUsage();
 		for (const filler of [" ", "a", "1 ", '"', "\\", "(", "-", "= "]) parse(sample + filler.repeat(100_000));
 		for (const filler of [" ", "1 ", "x"]) parse(sample.slice(0, 8) + filler.repeat(100_000));
-		expect(performance.now() - began).toBeLessThan(5000);
+		expect(process.cpuUsage(began).user).toBeLessThan(5_000_000);
 	});
 });

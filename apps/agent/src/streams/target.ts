@@ -85,8 +85,9 @@ export async function openTarget(
 			stream = outcome.stream;
 			connection.name = outcome.stream;
 			events.opened(connection);
-			connection.send("accepted");
+			// Before the word that the last one is in: who hears it finds the port closed.
 			if (book.exhausted) server.close();
+			connection.send("accepted");
 		}
 		function open(name: string): void {
 			const socketPath = socketPaths.get(name);

@@ -180,5 +180,5 @@ async function modeAndOwner(path: string): Promise<[number, number]> {
 }
 
 function ip(...args: string[]): Promise<string> {
-	return runTool({ program: "ip", arguments: args, timeoutMs: 5000, purpose: "ask the network" });
+	return runTool({ program: "ip", arguments: args, timeoutMs: 30_000, purpose: "ask the network" });
 }

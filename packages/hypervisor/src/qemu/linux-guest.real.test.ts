@@ -67,7 +67,8 @@ async function heartbeats(): Promise<number> {
 
 test("the guest's agent answers, holds its file systems, and lets them go on", async () => {
 	const { id } = request.spec;
-	expect(await driver.isGuestAgentAlive(id, 10_000)).toBe(true);
+	// It is started after what writes the files.
+	await until(() => driver.isGuestAgentAlive(id, 10_000), "the guest's agent answers");
 	const paths = guestPaths(join(folder, "run"), id);
 	const record = await readRecord(paths.record);
 	if (!record) throw new Error("the guest has no record");
@@ -95,7 +96,7 @@ test("a disk that is attached is found by the guest's kernel, and one that grows
 		if (!Array.isArray(disks)) throw new Error("QEMU tells of no disks");
 		return Number(disks.find((disk) => disk.qdev?.includes("/vd1/"))?.stats.rd_bytes ?? 0);
 	};
-	await until(async () => (await readBytes()) > 0, "the kernel reads the new disk", 60_000);
+	await until(async () => (await readBytes()) > 0, "the kernel reads the new disk");
 	const [volume] = request.volumes;
 	if (!volume) throw new Error("the guest has no volume");
 	await driver.growVolume({ guestId: id, ...volume, sizeBytes: 192 * MiB });
@@ -106,7 +107,7 @@ test("a disk that is attached is found by the guest's kernel, and one that grows
 		signal,
 	);
 	const written = await generation();
-	await until(async () => (await generation()) > written + 1, "the guest writes on", 60_000);
+	await until(async () => (await generation()) > written + 1, "the guest writes on");
 	expect(await readSerial(driver, id)).not.toMatch(/errors=[1-9]/);
 });
 

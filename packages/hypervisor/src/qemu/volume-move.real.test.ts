@@ -1,4 +1,5 @@
 import { copyFile } from "node:fs/promises";
+import type { DiskProgress } from "@sterna/shared/copying";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Hypervisor, StartRequest, VolumeLocation } from "../hypervisor.ts";
 import { makeQemuUnderTest, type QemuUnderTest } from "../testing/qemu-bench.ts";
@@ -107,4 +108,17 @@ test("the guest's pause while its files change is told to nobody", async () => {
 	);
 	await countsOn(driver, id);
 	expect(events).toEqual([]);
+});
+
+test("a move that is cancelled when everything is copied, and the guest still uses the old file, is undone", async () => {
+	const cancel = new AbortController();
+	const onProgress = ({ transferredBytes, totalBytes }: DiskProgress) => {
+		if (transferredBytes === totalBytes) cancel.abort();
+	};
+	const { id } = request.spec;
+	const move = { guestId: id, volumeId: volume.volumeId, from: volume.path, to, onProgress };
+	await expect(driver.moveVolume(move, cancel.signal)).rejects.toMatchObject({ code: "cancelled" });
+	expect(await driver.inspectVolume(volume)).toMatchObject({ exists: true });
+	expect(await driver.inspectVolume({ ...volume, path: to })).toMatchObject({ exists: false });
+	await countsOn(driver, id);
 });

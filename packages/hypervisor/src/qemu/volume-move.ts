@@ -150,6 +150,8 @@ async function mirror(
 		await monitor.execute("block-job-change", { id: job, type: "mirror", "copy-mode": "write-blocking" });
 		while ((await progressOf(guest, job, onProgress)) > remainderBytes)
 			await delay(sampleEveryMs, undefined, { signal });
+		// A copy that was quicker than who cancelled it is undone as well: the guest still uses the old file.
+		signal.throwIfAborted();
 	} finally {
 		sampling.abort();
 		ready.stop();

@@ -27,7 +27,7 @@ async function play(...script: Step[]): Promise<{ path: string; monitor: Scripte
 
 async function connectTo(...script: Step[]): Promise<{ client: QmpClient; monitor: ScriptedMonitor }> {
 	const { path, monitor } = await play(...negotiated, ...script);
-	const client = await QmpClient.connect(path, { owner: "guest web-1", greetingTimeoutMs: 500 });
+	const client = await QmpClient.connect(path, { owner: "guest web-1" });
 	open.push(client);
 	return { client, monitor };
 }
@@ -113,7 +113,7 @@ test("while the monitor is silent, yank is heard out of band", async () => {
 test("an event that comes before the answer to its command is not missed", async () => {
 	const { client } = await connectTo({ hear: "stop" }, event("STOP"), { say: { id: 2, return: {} } });
 	const stopped = client.waitFor((seen) => (seen.event === "STOP" ? eventTimeMs(seen) : undefined), {
-		timeoutMs: 1000,
+		timeoutMs: 20_000,
 		reason: "stop",
 	});
 	await client.execute("stop", {});

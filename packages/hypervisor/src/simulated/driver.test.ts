@@ -20,7 +20,7 @@ async function makeSimulated(): Promise<DriverUnderTest> {
 	return {
 		folder,
 		image: undefined,
-		open: (server) => new SimulatedHypervisor({ runFolder: join(folder, server), tickMs: 10, answerMs: 300 }),
+		open: (server) => new SimulatedHypervisor({ runFolder: join(folder, server), tickMs: 10, answerMs: 3000 }),
 		kill: async (driver, guestId) => {
 			if (!(driver instanceof SimulatedHypervisor)) throw new Error("another driver's guest");
 			await driver.crash(guestId);

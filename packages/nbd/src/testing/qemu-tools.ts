@@ -21,13 +21,11 @@ export async function serveByQemu(
 	const ended = new Promise<void>((fulfil) => server.once("exit", () => fulfil()));
 	const joins = () => connectNbd({ socketPath, exportName: "disk", contexts: [] }).then((client) => client.close());
 	await expect
-		.poll(
-			() =>
-				joins().then(
-					() => true,
-					() => false,
-				),
-			{ timeout: 20_000 },
+		.poll(() =>
+			joins().then(
+				() => true,
+				() => false,
+			),
 		)
 		.toBe(true);
 	return {

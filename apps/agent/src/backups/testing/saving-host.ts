@@ -18,8 +18,12 @@ import { formatRepositoryKey } from "@sterna/shared/repository-key";
 import { MiB } from "@sterna/shared/units";
 import { ensureQemu, probeMemory } from "../../../../../scripts/system/qemu.ts";
 import type { AgentConfigInput } from "../../config.ts";
+import { killIfThere } from "../../fixtures/kill-if-there.ts";
 import { TestConsole } from "../../fixtures/test-console.ts";
 import { joinConsole } from "../../identity/join.ts";
+
+/** Long for a busy machine; when all is well nobody waits for it. */
+const settleTimeoutMs = 60_000;
 
 /** One server with an agent that can be killed, a console, and folders for repositories beside it. */
 export class SavingHost {
@@ -104,7 +108,7 @@ export class SavingHost {
 	async died(): Promise<void> {
 		const child = this.#process;
 		if (!child || child.exitCode !== null || child.signalCode !== null) return;
-		await once(child, "exit", { signal: AbortSignal.timeout(30_000) });
+		await once(child, "exit", { signal: AbortSignal.timeout(settleTimeoutMs) });
 	}
 
 	async kill(): Promise<void> {
@@ -117,7 +121,7 @@ export class SavingHost {
 		for (const { guestId, epoch } of guests) await this.call("guest.powerOff", { guestId, epoch }).catch(() => {});
 		await this.kill();
 		// Also when the agent is gone: guests outlive it.
-		for (const pid of await this.#guestProcesses()) process.kill(pid, "SIGKILL");
+		for (const pid of await this.#guestProcesses()) killIfThere(pid);
 		await this.#console.close();
 		await rm(this.folder, { recursive: true, force: true });
 	}
@@ -221,6 +225,19 @@ export class SavingHost {
 		}
 	}
 
+	/** How far a guest has counted. @throws when it found its disk other than it left it. */
+	async counts(spec: GuestSpec): Promise<number> {
+		const log = await readFile(join(this.dataDir, "run", spec.id, "serial.log"), "utf8").catch(() => "");
+		if (/^!$/m.test(log)) throw new Error("the guest found its disk other than it left it");
+		return [...log.matchAll(/^[0-9a-f]{8}$/gm)].length;
+	}
+
+	/** Fulfilled when the guest has counted on from now. */
+	async countsOn(spec: GuestSpec): Promise<void> {
+		const before = await this.counts(spec);
+		await until("the guest to count on", async () => (await this.counts(spec)) > before + 3);
+	}
+
 	volumePath(spec: GuestSpec): string {
 		return join(this.dataDir, "pools", "local", `${spec.volumes[0]?.id}.qcow2`);
 	}
@@ -236,13 +253,12 @@ export class SavingHost {
 export async function until<Answer>(
 	what: string,
 	ask: () => Promise<Answer | null | undefined | false>,
-	timeoutMs = 40_000,
 ): Promise<Answer> {
-	const deadline = Date.now() + timeoutMs;
+	const deadline = Date.now() + settleTimeoutMs;
 	for (;;) {
 		const answer = await ask();
 		if (answer) return answer;
-		if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+		if (Date.now() > deadline) throw new Error(`waited ${settleTimeoutMs} ms for ${what}`);
 		await delay(25);
 	}
 }

@@ -8,6 +8,7 @@ import { buildGuestImage } from "../../../../../demo/guest/build.ts";
 import { guestCommandLine } from "../../../../../demo/guest/command-line.ts";
 import { ensureQemu, probeMemory } from "../../../../../scripts/system/qemu.ts";
 import type { AgentConfigInput } from "../../config.ts";
+import { killIfThere } from "../../fixtures/kill-if-there.ts";
 
 /** One sign of life on a guest's serial line. */
 export interface Beat {
@@ -90,7 +91,7 @@ export const qemuKind: GuestKind = {
 		})),
 	countProcesses: async (dataDir) => (await qemuProcesses(dataDir)).length,
 	async endProcesses(dataDir) {
-		for (const pid of await qemuProcesses(dataDir)) process.kill(pid, "SIGKILL");
+		for (const pid of await qemuProcesses(dataDir)) killIfThere(pid);
 	},
 };
 

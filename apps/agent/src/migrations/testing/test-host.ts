@@ -14,14 +14,12 @@ export class TestHost {
 	readonly dataDir: string;
 	readonly hostId: HostId;
 	readonly name: string;
-	readonly #leaseMs: number | null;
 	#process: ChildProcess | null = null;
 
-	private constructor(options: { dataDir: string; hostId: HostId; name: string; leaseMs: number | null }) {
+	private constructor(options: { dataDir: string; hostId: HostId; name: string }) {
 		this.dataDir = options.dataDir;
 		this.hostId = options.hostId;
 		this.name = options.name;
-		this.#leaseMs = options.leaseMs;
 	}
 
 	/** Joins the console; the folder must be there. */
@@ -30,17 +28,16 @@ export class TestHost {
 		name: string;
 		config: AgentConfigInput;
 		console: TestConsole;
-		leaseMs: number | null;
 	}): Promise<TestHost> {
 		const { dataDir, name, config } = options;
 		await writeFile(join(dataDir, "config.json"), JSON.stringify(config));
 		const { hostId } = await joinConsole({ dataDir, joinString: options.console.joinString(), name });
-		return new TestHost({ dataDir, hostId, name, leaseMs: options.leaseMs });
+		return new TestHost({ dataDir, hostId, name });
 	}
 
 	/** Fulfilled when the agent serves. */
 	async start(): Promise<void> {
-		this.#process = fork(join(import.meta.dirname, "agent-process.ts"), this.#arguments(), {
+		this.#process = fork(join(import.meta.dirname, "agent-process.ts"), [this.dataDir], {
 			execArgv: [],
 			stdio: ["ignore", "ignore", "pipe", "ipc"],
 		});
@@ -52,10 +49,6 @@ export class TestHost {
 			(word) => word.is === "started",
 			() => errors,
 		);
-	}
-
-	#arguments(): string[] {
-		return this.#leaseMs === null ? [this.dataDir] : [this.dataDir, String(this.#leaseMs)];
 	}
 
 	/** `kill -9`; fulfilled when the process is gone. */
@@ -71,7 +64,7 @@ export class TestHost {
 	async #end(signal: NodeJS.Signals): Promise<number | null> {
 		const process = this.#process;
 		this.#process = null;
-		if (!process || process.exitCode !== null) return process?.exitCode ?? null;
+		if (!process || process.exitCode !== null || process.signalCode !== null) return process?.exitCode ?? null;
 		const gone = once(process, "exit");
 		process.kill(signal);
 		await gone;
@@ -90,6 +83,11 @@ export class TestHost {
 
 	goOn(): void {
 		this.#tell({ do: "go" });
+	}
+
+	/** As when the leases of the guests that are arriving had run their time. */
+	endLeases(): void {
+		this.#tell({ do: "endLeases" });
 	}
 
 	/** The last lines of the agent's log, for a failed test. */

@@ -69,17 +69,14 @@ export class TwoHosts {
 	}
 
 	/** Both agents serve and the guest runs on the first host. */
-	static async open(
-		kind: GuestKind,
-		{ pool = "local", leaseMs = null }: { pool?: PoolName; leaseMs?: number | null } = {},
-	): Promise<TwoHosts> {
+	static async open(kind: GuestKind, { pool = "local" }: { pool?: PoolName } = {}): Promise<TwoHosts> {
 		const folder = await mkdtemp(join(tmpdir(), "st-"));
 		// Guests run as users of their own and must get to their files.
 		chmodSync(folder, 0o711);
 		const console = await TestConsole.start();
 		// Other tests run at the same time: each has loopback addresses of its own.
 		const network = `127.${randomInt(10, 250)}.${randomInt(256)}`;
-		const open = (index: number) => openSite({ index, folder, kind, console, network, leaseMs });
+		const open = (index: number) => openSite({ index, folder, kind, console, network });
 		const world = new TwoHosts({ kind, console, folder, pool, sites: [await open(0), await open(1)] });
 		try {
 			await Promise.all(world.#sites.map(({ host }) => host.start()));
@@ -265,9 +262,8 @@ async function openSite(options: {
 	kind: GuestKind;
 	console: TestConsole;
 	network: string;
-	leaseMs: number | null;
 }): Promise<Site> {
-	const { index, folder, kind, console, network, leaseMs } = options;
+	const { index, folder, kind, console, network } = options;
 	const name = index === 0 ? "alder" : "birch";
 	const dataDir = join(folder, name);
 	await mkdir(dataDir, { mode: 0o711 });
@@ -280,7 +276,6 @@ async function openSite(options: {
 		dataDir,
 		name,
 		console,
-		leaseMs,
 		config: {
 			...(await kind.equip(dataDir)),
 			name,

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SimulatedHypervisor } from "@sterna/hypervisor/simulated/driver";
 import { endedTaskStates, type RepositoryAccess, type RestoreReport } from "@sterna/shared/backup";
@@ -30,7 +30,10 @@ export interface Life {
 /** A server with a folder for backups, in one life of its agent after the other. */
 export async function server() {
 	const { dataDir, start, reboot } = await joinedServer(await testConsole());
-	const repositories = [{ name: "nas", path: await testFolder() }];
+	// In a folder of its own, so that it is removed with it also when it was put away.
+	const nas = join(await testFolder(), "nas");
+	await mkdir(nas);
+	const repositories = [{ name: "nas", path: nas }];
 	const sysroot = join(dataDir, "sysroot");
 	const config = completeConfig({ peerPort: 0, listenAddress: "127.0.0.1", sysroot, repositories }, dataDir);
 	const live = async (prepare: (guests: Guests) => void = () => {}) => {
@@ -59,8 +62,8 @@ export async function server() {
 	};
 	const pool = async () => (await readdir(join(dataDir, "pools", "local"))).sort();
 	/** Who holds points in the repository, by id. */
-	const readers = async () => readdir(join(repositories[0]?.path ?? "", "readers")).catch(() => []);
-	return { live, pool, readers, reboot, nas: repositories[0]?.path ?? "" };
+	const readers = async () => readdir(join(nas, "readers")).catch(() => []);
+	return { live, pool, readers, reboot, nas };
 }
 
 export async function savedPoint({ guests, services }: Life) {
@@ -79,7 +82,7 @@ export async function savedPoint({ guests, services }: Life) {
 	await services.backups.start({ access, pointId, guestId: saved.id, epoch: 1, options });
 	await vi.waitFor(
 		() => expect(services.backups.reports().find((one) => one.pointId === pointId)?.state).toBe("completed"),
-		30_000,
+		60_000,
 	);
 	await guests.powerOff(saved.id, 1);
 	return { access, pointId, saved };
@@ -109,7 +112,7 @@ export const ended = (life: Life, restoreId: RestoreId): Promise<RestoreReport> 
 			if (!report || !endedTaskStates.includes(report.state)) throw new Error(`it is ${JSON.stringify(report)}`);
 			return report;
 		},
-		{ timeout: 30_000, interval: 10 },
+		{ timeout: 60_000, interval: 10 },
 	);
 /** The whole truth about a restore that ended: its guest is whole here, or as if it had never been. */
 export async function expectNothingLeft(life: Life, order: Order, before: string[], pool: () => Promise<string[]>) {
@@ -120,7 +123,7 @@ export async function expectNothingLeft(life: Life, order: Order, before: string
 
 /** Fulfilled when something that the restored guest wrote is in its volumes. */
 export async function writes({ driver }: Life, { spec }: Order) {
-	await vi.waitFor(async () => expect((await driver.stats(spec.id)).diskWrites).toBeGreaterThan(0), 20_000);
+	await expect.poll(async () => (await driver.stats(spec.id)).diskWrites).toBeGreaterThan(0);
 	// A simulated guest's volumes have what it counted whenever its state changes.
 	await driver.pause(spec.id);
 	await driver.resume(spec.id);
