@@ -147,7 +147,7 @@ test("a damaged block is named with its disk and bytes, and leaves no half file"
 	const env = { STERNA_REPOSITORY_KEY: key };
 	const verified = await restoreProgram(["verify", "--place", damaged], env);
 	expect(verified.code).toBe(1);
-	expect(verified.stdout).toMatch(new RegExp(`damaged .* bytes 65536-131072 of volume ${volumeId}`));
+	expect(verified.stdout).toMatch(new RegExp(`damaged .* bytes 0-262144 of volume ${volumeId}`));
 	const to = await folder("half");
 	expect((await restoreProgram(["restore", "--place", damaged, "--point", pointId, "--to", to], env)).code).toBe(1);
 	expect(await readdir(to)).toEqual([]);

@@ -67,7 +67,10 @@ export class QemuProcesses {
 		const guest = this.#guests.get(guestId);
 		if (guest) {
 			try {
-				return await reportOf(guest);
+				const report = await reportOf(guest);
+				// Off, but QEMU still closes its volumes: until it has, they are not free and it cannot be started.
+				if (report.state === "absent") await Promise.race([guest.gone, delay(inspectPatienceMs)]);
+				if (this.#guests.get(guestId) === guest) return report;
 			} catch (error) {
 				// The process is ending, or its monitor is being connected again: one of the two is known shortly.
 				if (guest.monitor.closed) await Promise.race([guest.gone, delay(inspectPatienceMs)]);
