@@ -253,12 +253,13 @@ export class SavingHost {
 export async function until<Answer>(
 	what: string,
 	ask: () => Promise<Answer | null | undefined | false>,
+	timeoutMs = settleTimeoutMs,
 ): Promise<Answer> {
-	const deadline = Date.now() + settleTimeoutMs;
+	const deadline = Date.now() + timeoutMs;
 	for (;;) {
 		const answer = await ask();
 		if (answer) return answer;
-		if (Date.now() > deadline) throw new Error(`waited ${settleTimeoutMs} ms for ${what}`);
+		if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
 		await delay(25);
 	}
 }
