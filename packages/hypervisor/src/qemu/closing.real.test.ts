@@ -53,10 +53,10 @@ test("a guest that turns itself off has what was tracked of its volumes in their
 	if (pid === null) throw new Error("the guest has no process");
 	guest.driver.onEvent(({ type }) => type === "poweredOff" && stall(pid, 4500));
 	await guest.driver.shutDown(guest.request.spec.id);
-	// While it flushes nobody answers.
+	// Off, its process is still there until it has flushed, and answers nobody meanwhile.
 	const isOff = () =>
 		guest.driver.inspect(guest.request.spec.id).then(
-			({ state }) => state === "absent",
+			({ state, pid }) => state === "absent" && pid === null,
 			() => false,
 		);
 	await until(isOff, "the guest is off");
