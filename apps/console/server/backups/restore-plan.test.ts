@@ -128,6 +128,7 @@ function pointOf(): PointEntry {
 	};
 }
 
+const kept = { id: newId(VolumeId), pool: "local", sizeBytes: 32 * MiB };
 const over = { mode: "copy", start: true, target: { kind: "over" } } as const;
 const anew = (connectNetworks: boolean) =>
 	({ mode: "copy", start: true, target: { kind: "new", name: "web-2", connectNetworks } }) as const;
@@ -196,6 +197,22 @@ describe("a restore over an existing guest", () => {
 		facts.obstacle = () => null;
 		Object.assign(facts.inventory.host(hostId), { connected: false });
 		expect(codes(planRestore(over, facts))).toEqual(["host_offline"]);
+	});
+
+	test.each([
+		["over it", over],
+		["of one disk into it", { ...over, target: { kind: "disk", volumeId, intoGuestId: guestId } } as const],
+	])("is refused %s while its host tells of other disks than are listed", (_, request) => {
+		const report = guest.reports.get(hostId);
+		if (!report) throw new Error("the guest is not reported");
+		const listed = guest.spec.volumes;
+		guest.reports.set(hostId, { ...report, volumes: [...listed, kept] });
+		expect(planRestore(request, facts)).toMatchObject({
+			hostId: null,
+			refusals: [{ code: "wrong_state", cure: expect.stringMatching(/until they are listed anew/) }],
+		});
+		guest.reports.set(hostId, { ...report, volumes: listed });
+		expect(planRestore(request, facts).refusals).toEqual([]);
 	});
 
 	test("is refused for a guest that is not there any more", () => {

@@ -4,6 +4,7 @@ import type { Refusal } from "@sterna/shared/migration";
 import { randomMac } from "@sterna/shared/network";
 import { formatBytes } from "@sterna/shared/units";
 import type { Volume } from "@sterna/shared/volume";
+import { isDoubtful } from "../guests/volume-truth.ts";
 import type { Inventory } from "../inventory/inventory.ts";
 import { situationOf } from "../inventory/standing.ts";
 import { choosePlacement } from "../placement/candidates.ts";
@@ -173,6 +174,14 @@ function onOwnHost(
 				message: `nothing is restored into ${guest.name} now: ${running}`,
 			},
 			cure: "shut it down first, or restore to a new guest",
+		});
+	}
+	// Planned over disks that are not there, or without one that is: the wrong bytes would be written over, or a disk lost.
+	if (isDoubtful(guest, host)) {
+		refusals.push({
+			code: "wrong_state",
+			message: `which disks ${guest.name} has is not certain: ${host.name} tells of others than are listed`,
+			cure: "wait a moment until they are listed anew, and look at them before you restore",
 		});
 	}
 	const away = obstacle(host.id);
