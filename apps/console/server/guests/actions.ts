@@ -10,7 +10,7 @@ import { isNewer } from "../inventory/sequence.ts";
 import { connectionOf, guestStanding, healthStateOf, situationOf } from "../inventory/standing.ts";
 import { type MoveDriver, peerAddressOf } from "../migrations/driver.ts";
 import { choosePlacement, nobodyTakes, type PlacementChoice } from "../placement/candidates.ts";
-import { targetsToAsk } from "../placement/targets.ts";
+import { askTargets, targetsToAsk } from "../placement/targets.ts";
 import { matches } from "../present/paging.ts";
 import type { BulkResult, MigrationPlanView, PlacementCandidate } from "../views-guests.ts";
 import type { GuestExistence } from "./existence.ts";
@@ -115,7 +115,8 @@ export class GuestActions {
 
 	/**
 	 * Other hosts with `filter` in their names as targets. Hosts that take nobody are refused here; the others are asked through
-	 * the source, no more of them than a person reads: a question to each of thousands would come with every look at a guest.
+	 * the source, no more of them than a person reads, as long as one of them takes the guest: a question to each of thousands would
+	 * come with every look at a guest.
 	 */
 	async planMigration(guestId: GuestId, filter: string): Promise<MigrationPlanView> {
 		const { inventory, now } = this.#core;
@@ -126,24 +127,25 @@ export class GuestActions {
 			(host) => host.id !== source.id && host.revokedAt === null && matches(filter, host.name),
 		);
 		const places = this.#places(guest);
-		const asked = targetsToAsk(others, places.hostIds);
-		const candidates = await Promise.all(
-			asked.map(async (target) => {
-				const ref = { id: target.id, name: target.name };
-				const refusals: Refusal[] = own
-					? [{ code: "wrong_state", message: `${guest.name} does not move: ${own}` }]
-					: this.#standing(target);
-				if (refusals.length > 0) return { target: ref, chosen: false, plan: null, refusals };
-				try {
-					const plan = await this.#askPlan(guest, target);
-					// What is promised to others, only the console knows: a host that the agents find fit may be refused all the same.
-					const placed = places.candidates.find(({ host }) => host.id === target.id)?.refusals ?? [];
-					return { target: ref, chosen: false, plan, refusals: plan.refusals.length > 0 ? plan.refusals : placed };
-				} catch (thrown) {
-					return { target: ref, chosen: false, plan: null, refusals: [asSternaError(thrown).toWire()] };
-				}
-			}),
-		);
+		const ask = async (target: HostEntry): Promise<MigrationPlanView["candidates"][number]> => {
+			const ref = { id: target.id, name: target.name };
+			const refusals: Refusal[] = own
+				? [{ code: "wrong_state", message: `${guest.name} does not move: ${own}` }]
+				: this.#standing(target);
+			if (refusals.length > 0) return { target: ref, chosen: false, plan: null, refusals };
+			try {
+				const plan = await this.#askPlan(guest, target);
+				// What is promised to others, only the console knows: a host that the agents find fit may be refused all the same.
+				const placed = places.candidates.find(({ host }) => host.id === target.id)?.refusals ?? [];
+				return { target: ref, chosen: false, plan, refusals: plan.refusals.length > 0 ? plan.refusals : placed };
+			} catch (thrown) {
+				return { target: ref, chosen: false, plan: null, refusals: [asSternaError(thrown).toWire()] };
+			}
+		};
+		// A guest that does not move at all is refused by every host: the first are enough to read that.
+		const candidates = own
+			? await Promise.all(targetsToAsk(others, places.hostIds).map(ask))
+			: await askTargets(others, places.hostIds, ask);
 		const best = places.hostIds.find((id) =>
 			candidates.some(({ target, refusals }) => target.id === id && refusals.length === 0),
 		);
@@ -151,7 +153,7 @@ export class GuestActions {
 			guest: { id: guest.id, name: guest.name },
 			source: { id: source.id, name: source.name },
 			candidates: candidates.map((candidate) => ({ ...candidate, chosen: candidate.target.id === best })),
-			notAsked: others.length - asked.length,
+			notAsked: others.length - candidates.length,
 		};
 	}
 
