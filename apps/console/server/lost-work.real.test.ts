@@ -75,7 +75,7 @@ describe("a host that does not name a restore among what it knows", () => {
 });
 
 describe("a scrub that was given up because its host was silent for hours", () => {
-	test("is told with what it found when the host is heard again", async () => {
+	test("is told with what it found when the host is heard again, beside what others found meanwhile", async () => {
 		const { api, console, agents } = scene;
 		const repository = () => api.repositories.get.query({ id: repositoryId });
 		await api.repositories.upkeep.mutate({ id: repositoryId, kind: "scrub" });
@@ -92,11 +92,14 @@ describe("a scrub that was given up because its host was silent for hours", () =
 			`update upkeeps set state = 'failed', error = '{"code":"host_offline","message":"not heard"}', report = null
 			 where id = '${report.upkeepId}'`,
 		);
+		const byOthers = [{ object: "packs/2", text: "missing", points: [] }];
+		await console.inDatabase(`update repositories set damages = '${JSON.stringify(byOthers)}'`);
 		const damages = [{ object: "packs/1", text: "altered", points: [] }];
 		host.upkeeps.set(report.upkeepId, { ...report, generation: 50, damages, result: "1 object is damaged" });
 		await console.restart();
 		for (const agent of agents) await agent.connect();
-		await until("what it found", async () => (await repository()).damages.length === 1);
+		await until("what it found", async () => (await repository()).damages.length === 2);
+		expect((await repository()).damages).toEqual(expect.arrayContaining([...damages, ...byOthers]));
 		const told = async () => (await scene.eventKinds(repositoryId)).filter((kind) => kind === "repository.damaged");
 		expect(await told()).toHaveLength(1);
 		await host.disconnect();

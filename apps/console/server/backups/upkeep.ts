@@ -1,12 +1,5 @@
 import { lookForDue } from "@sterna/backup/due";
-import {
-	endedTaskStates,
-	maxDamagedPoints,
-	maxDamages,
-	type RepositoryDamage,
-	type UpkeepKind,
-	type UpkeepReport,
-} from "@sterna/shared/backup";
+import { endedTaskStates, type UpkeepKind, type UpkeepReport } from "@sterna/shared/backup";
 import { asSternaError, SternaError } from "@sterna/shared/errors";
 import { type HostId, newId, type RepositoryId, UpkeepId } from "@sterna/shared/ids";
 import { and, desc, eq, gt, isNull } from "drizzle-orm";
@@ -15,6 +8,7 @@ import * as tables from "../db/schema.ts";
 import { isUnheard } from "../guests/existence.ts";
 import { whyNotWaitedFor } from "../inventory/never-back.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { mergeDamages, tellsAll } from "./damages.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
@@ -124,7 +118,7 @@ export class Upkeep {
 		const isNews = report.damages.length > (round.report?.damages.length ?? 0);
 		if (isNews) {
 			// Told as soon as it is seen: a scrub of terabytes takes its time.
-			await repositories.setDamages(entry, report.damages);
+			await repositories.setDamages(entry, mergeDamages(entry.damages, report.damages));
 			await catalogue.setDamages(entry, report.damages, { complete: false });
 			if ((round.report?.damages.length ?? 0) === 0) await this.#tellDamage(entry, report);
 		}
@@ -230,7 +224,7 @@ export class Upkeep {
 		return true;
 	}
 
-	/** What it found is told and kept, unless a later scrub has looked again since; it says of no point that it is whole. */
+	/** What it found is told and kept beside what is known, unless a later scrub has looked again since; it says of no point that it is whole. */
 	async #takeLate(round: UpkeepEntry, entry: RepositoryEntry, report: UpkeepReport): Promise<void> {
 		const { core, repositories, catalogue } = this.#parts;
 		const { upkeeps } = tables;
@@ -239,7 +233,7 @@ export class Upkeep {
 			gt(upkeeps.startedAt, round.startedAt),
 		);
 		if (report.damages.length > 0 && (await core.db.$count(upkeeps, lookedAgain)) === 0) {
-			await repositories.setDamages(entry, report.damages);
+			await repositories.setDamages(entry, mergeDamages(entry.damages, report.damages));
 			await catalogue.setDamages(entry, report.damages, { complete: false });
 			await this.#tellDamage(entry, report);
 		}
@@ -344,9 +338,4 @@ export function endedAfterAll(
 ): boolean {
 	const isSame = round.kind === report.kind && round.repositoryId === report.repositoryId;
 	return isSame && round.kind === "scrub" && round.state === "failed" && report.state === "completed";
-}
-
-/** Whether nothing was left out of what a scrub found: only then is a point that it does not name whole. */
-export function tellsAll(damages: readonly RepositoryDamage[]): boolean {
-	return damages.length < maxDamages && damages.every(({ points }) => points.length < maxDamagedPoints);
 }
