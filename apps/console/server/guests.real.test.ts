@@ -104,6 +104,8 @@ describe("two people at once", () => {
 test("a guest is forgotten only some time after its host was revoked, and only by its name", async () => {
 	const gone = await scene.join("rack3-01");
 	const guestId = await scene.newGuest("gone", gone);
+	const others = [await scene.newGuest("gone-2", gone), await scene.newGuest("gone-3", gone)];
+	const there = await scene.newGuest("there");
 	const forget = (name: string) => codeOf(scene.api.guests.forget.mutate({ guestId, name }));
 	await gone.disconnect();
 	expect(await forget("gone")).toBe("wrong_state");
@@ -124,4 +126,14 @@ test("a guest is forgotten only some time after its host was revoked, and only b
 	expect(await codeOf(scene.guest(guestId))).toBe("not_found");
 	const [event] = (await scene.api.events.list.query({ objectId: guestId })).rows;
 	expect(event).toMatchObject({ kind: "guest.forgotten", evidence: { epoch: 1 } });
+	const [second, third] = others;
+	const { results } = await scene.api.guests.forgetMany.mutate({ guestIds: [...others, there, guestId] });
+	expect(results).toMatchObject([
+		{ guestId: second, name: "gone-2", ok: true, message: "forgotten", cure: null },
+		{ guestId: third, name: "gone-3", ok: true },
+		{ guestId: there, name: "there", ok: false, cure: expect.stringMatching(/revoke it/) },
+		{ guestId, name: null, ok: false },
+	]);
+	for (const id of others) expect(await codeOf(scene.guest(id))).toBe("not_found");
+	expect(await scene.guest(there)).toMatchObject({ name: "there" });
 });
