@@ -129,18 +129,28 @@ describe("one that waits for its repository", () => {
 });
 
 describe("one that never gets there", () => {
-	test("is ended by an admin: its guest stays, and the log says what it has", async () => {
-		const { api, fleet } = scene;
+	test("is ended by an admin: its guest stays, and the log says who asked, also when no answer came", async () => {
+		const { api, fleet, agents } = scene;
 		fleet.places.restoresWait = true;
 		const { id } = await api.restores.start.mutate({ pointId, mode: "instant", target: toNew("web-9") });
 		await until("it can be given up", async () => {
 			const { giveUpRefusal, state } = await api.restores.get.query({ id });
 			return state === "waiting" && giveUpRefusal === null;
 		});
+		await scene.console.inDatabase(`update users set name = 'bob' where name = 'ann'`);
+		for (const agent of agents) agent.instead.set("restore.giveUp", new SternaError("unavailable", "it was lost"));
+		expect(await codeOf(api.restores.giveUp.mutate({ id }))).toBe("unavailable");
+		expect(await scene.eventKinds(id)).toEqual(["restore.giveUpRequested", "restore.started"]);
+		for (const agent of agents) agent.instead.delete("restore.giveUp");
 		await api.restores.giveUp.mutate({ id });
+		await scene.console.inDatabase(`update users set name = 'ann' where name = 'bob'`);
 		expect(await ended(id)).toMatchObject({ state: "failed" });
 		expect((await guestNamed("web-9"))?.state).toBe("stopped");
-		expect(await scene.eventKinds(id)).toEqual(["restore.failed", "restore.giveUpRequested", "restore.started"]);
+		await scene.told("restore.failed", id);
+		const requests = ["restore.giveUpRequested", "restore.giveUpRequested"];
+		expect(await scene.eventKinds(id)).toEqual(["restore.failed", ...requests, "restore.started"]);
+		const { rows } = await api.events.list.query({ objectId: id });
+		expect(rows.map(({ actor }) => actor)).toEqual(["bob", "bob", "bob", "ann"]);
 		expect(await codeOf(api.restores.giveUp.mutate({ id }))).toBe("wrong_state");
 	});
 });

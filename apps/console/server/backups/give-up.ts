@@ -6,6 +6,8 @@ import { guestStanding } from "../inventory/standing.ts";
 import { objectsOf } from "./catalogue.ts";
 import type { RestoreEntry, Restores } from "./restores.ts";
 
+const requestKind = "restore.giveUpRequested";
+
 type Facts = Pick<RestoreEntry, "endedAt" | "state" | "mode" | "report" | "targetName">;
 
 /** Why a restore is not given up while its guest is in `state` (null: no such guest is known); null when it may be. Pure. */
@@ -47,15 +49,21 @@ export async function giveUpRestore(
 		const message = `the restore of ${targetName} is not given up: ${refusal.message}`;
 		throw new SternaError("wrong_state", message, { cure: refusal.cure });
 	}
-	const report = await hub.call(hostId, "restore.giveUp", { restoreId: id });
+	// First: when the answer is lost it may have been done, and whoever looks for a reason later must find who asked for it.
 	await core.events.append({
-		...{ kind: "restore.giveUpRequested", actor },
-		sentence: `${actor} stopped the restore of ${guestName}: ${targetName} keeps half-filled disks, nothing is deleted`,
+		...{ kind: requestKind, actor },
+		sentence: `${actor} asked to stop the restore of ${guestName}: ${targetName} keeps half-filled disks, nothing is deleted`,
 		objects: [
 			...objectsOf({ id: pointId, guestId, guestName }),
 			...(targetGuestId === guestId ? [] : [{ type: "guest" as const, id: targetGuestId, name: targetName }]),
 			{ type: "restore", id, name: targetName },
 		],
 	});
-	await restores.reported(hostId, report);
+	await restores.reported(hostId, await hub.call(hostId, "restore.giveUp", { restoreId: id }));
+}
+
+/** Who asked last that the restore is given up; null when nobody did. */
+export async function whoGaveUp({ events }: Core, { id }: Pick<RestoreEntry, "id">): Promise<string | null> {
+	const { rows } = await events.list({ objectId: id, kind: requestKind, filter: "", limit: 1 });
+	return rows[0]?.actor ?? null;
 }

@@ -8,6 +8,7 @@ import { isUnheard } from "../guests/existence.ts";
 import { whyNeverBack } from "../inventory/never-back.ts";
 import type { RestoreRequest } from "../views-backups.ts";
 import { type Catalogue, objectsOf, type PointEntry } from "./catalogue.ts";
+import { whoGaveUp } from "./give-up.ts";
 import type { BackupParts } from "./parts.ts";
 import type { Reach } from "./reach.ts";
 import type { Repositories, RepositoryEntry } from "./repositories.ts";
@@ -324,7 +325,8 @@ export class Restores {
 		report: RestoreReport | null,
 	): Promise<void> {
 		if (!this.#open.has(restore.id)) return;
-		const { clock } = this.#parts;
+		const { clock, core } = this.#parts;
+		const actor = (report?.givenUp ? await whoGaveUp(core, restore) : null) ?? restore.requestedBy;
 		// One that was given up leaves its guest, with disks that its host does not start it from.
 		if (report?.givenUp) await this.#targets.release(restore);
 		else await this.#targets.settle(restore, { succeeded: state === "completed" });
@@ -338,7 +340,7 @@ export class Restores {
 		this.#open.delete(restore.id);
 		this.#accessSentAt.delete(restore.id);
 		const { kind, sentence, evidence } = endOf(restore, state, report);
-		await this.#tell(restore, kind, restore.requestedBy, sentence, {
+		await this.#tell(restore, kind, actor, sentence, {
 			...{ why: error?.message ?? null, severity: state === "failed" ? "degraded" : null },
 			evidence: { ...evidence, error },
 		});
