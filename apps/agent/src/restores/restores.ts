@@ -24,6 +24,7 @@ import { fillGuest, instantRestore, undoInstant } from "./instant.ts";
 import { RestoreEntry, type RestoreFacts } from "./journal.ts";
 import type { RestoreNeeds } from "./needs.ts";
 import { whyOnlyForward } from "./only-forward.ts";
+import { refuseOtherDisks } from "./other-disks.ts";
 import { RestoreTask } from "./task.ts";
 
 const rememberedRestores = 50;
@@ -216,6 +217,7 @@ export class Restores implements RestoreService {
 		const wanted = new Set(volumes.map(({ to }) => to));
 		if (wanted.size < volumes.length) throw new SternaError("invalid", "a volume cannot be filled from two");
 		this.#context.places.volumes(spec);
+		if (before) refuseOtherDisks(before, known?.run.lacking ?? null, { spec, brought: wanted });
 		const restored = { restoreId, mode, pointId, repositoryId: access.repositoryId, hostId, spec, guestId: spec.id };
 		const beforeLacking = before ? (known?.run.lacking ?? null) : null;
 		return { ...restored, epoch, volumes, check, start, before, beforeLacking, startedAt: clock.now() };
