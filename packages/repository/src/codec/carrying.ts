@@ -19,8 +19,8 @@ export interface Carried {
 
 /**
  * Memory that both sides know, by number. Numbers travel instead of the memory: V8 takes whatever buffer arrives in a message,
- * shared or handed over, for newly allocated, and a backup that moves every MiB to a thread and back drove it into twenty full
- * collections a second, a third of all the processor time of a run.
+ * shared or handed over, for newly allocated, and a backup that moves every MiB to a thread and back kept its collector busy
+ * (docs/decisions/0010).
  */
 export class SharedRooms {
 	readonly #memory = new Map<number, SharedArrayBuffer>();
